@@ -14,7 +14,7 @@ Hazards:
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import Self
+from typing import Any, Self
 
 import structlog
 
@@ -45,13 +45,28 @@ def of(session: Session, pids: Sequence[int]) -> list[Blocker]:
     Raises:
         VectrueError: Postgres does not answer.
     """
-    return [Blocker(*line) for line in session.rows(queries.text("blockers"), {"pids": list(pids)})]
+    lines = session.rows(queries.text("blockers"), {"pids": list(pids)})
+    return [_blocker(line) for line in lines]
 
 
 def named(session: Session, pid: int) -> Blocker | None:
     """One session by its process id; None if it is gone. Raises as `of`."""
     lines = session.rows(queries.text("session_facts"), {"pid": pid})
-    return Blocker(*lines[0]) if lines else None
+    return _blocker(lines[0]) if lines else None
+
+
+def _blocker(line: tuple[Any, ...]) -> Blocker:
+    pid, user, application, kind, state, seconds, waits, gid = line
+    return Blocker(
+        pid=pid,
+        user=user,
+        application=application,
+        kind=kind,
+        state=state,
+        seconds=seconds,
+        waits=waits,
+        gid=gid,
+    )
 
 
 class Lookout:

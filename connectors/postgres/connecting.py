@@ -48,9 +48,7 @@ def connected(dsn: str, role: str, guard: Guard | None = None) -> tuple[Connecti
         the connection, and whether there is a pooler in session mode in between.
 
     Raises:
-        ConfigurationError: the server refuses this user, password or database, or there
-            is a pooler in transaction mode in between.
-        TransientError: the server does not answer.
+        ConfigurationError, TransientError: as `Session.connection`.
     """
     options = {"application_name": f"vectrue {role}", "client_encoding": "UTF8", **_NETWORK}
     opened: Connection | None = None
@@ -62,8 +60,7 @@ def connected(dsn: str, role: str, guard: Guard | None = None) -> tuple[Connecti
         opened.autocommit = True
         # Before anything is set: other clients of a pooler would find it.
         pooled = pooler.is_between(opened, dsn, options)
-        pid = pooler.server_pid(opened) if pooled else opened.info.backend_pid
-        open_connections.remember(opened, OpenConnection(pid, dsn, guard))
+        _remember(opened, dsn, guard, pooled=pooled)
         if guard:
             guard(opened)
         pins.apply(opened)
@@ -99,6 +96,12 @@ def reset(connection: Connection) -> None:
     except psycopg2.Error as error:
         reason = " ".join(str(error).split())
         log.info("the pooler's connection could not be reset", reason=reason)
+
+
+def _remember(opened: Connection, dsn: str, guard: Guard | None, *, pooled: bool) -> None:
+    # A pooler reports a process id of its own.
+    pid = pooler.server_pid(opened) if pooled else opened.info.backend_pid
+    open_connections.remember(opened, OpenConnection(pid, dsn, guard))
 
 
 def _with_standard_strings(dsn: str, options: dict[str, Any]) -> Connection:

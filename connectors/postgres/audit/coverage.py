@@ -157,6 +157,7 @@ def _count(session: Session, target: Target) -> Coverage:
             raise ConfigurationError(
                 f"vectrue no longer knows {target.name}", fix="run the command again"
             )
+        # The query has the fields of Coverage, in their order.
         counted = Coverage(*lines[0])
         if counted.rows or is_empty(session, target.table):
             return counted

@@ -158,7 +158,8 @@ def place(run: UUID, target: Target) -> dict[str, object]:
 
 
 def _run(line: tuple[Any, ...]) -> Run:
-    run, state, created, finished, waiting, seconds, names, *request = line
+    run, state, created, finished, waiting, seconds, names, *asked = line
+    only, where, since, force, keys, rate, max_live_lag, chunk_size, requested_by = asked
     return Run(
         run=UUID(run),
         state=state,
@@ -167,5 +168,15 @@ def _run(line: tuple[Any, ...]) -> Run:
         waiting=waiting,
         waiting_seconds=seconds,
         columns=tuple(names or ()),
-        request=Request(*request),
+        request=Request(
+            only=only,
+            where=where,
+            since=since,
+            force=force,
+            keys=keys,
+            rate=rate,
+            max_live_lag=max_live_lag,
+            chunk_size=chunk_size,
+            requested_by=requested_by,
+        ),
     )

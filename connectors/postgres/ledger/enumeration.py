@@ -189,13 +189,20 @@ def check_where(session: Session, target: Target, request: Request, named: str =
     try:
         expressions.explain(session, query, parameters)
     except psycopg2.Error as error:
-        translated = translate(error)
-        if isinstance(translated, HiddenRows) or expressions.is_transient(error, translated):
-            # says nothing about the condition
-            raise translated from error
-        if error.pgcode == errorcodes.INSUFFICIENT_PRIVILEGE:
-            raise text_rights.refused(session, target, request.where, named, error) from error
-        raise _no_condition(target, named, " ".join(str(error).split())) from error
+        raise _refused(session, target, request.where, named, error) from error
+
+
+def _refused(
+    session: Session, target: Target, where: str, named: str, error: psycopg2.Error
+) -> VectrueError:
+    """The error about a condition that Postgres refuses."""
+    translated = translate(error)
+    if isinstance(translated, HiddenRows) or expressions.is_transient(error, translated):
+        # It says nothing about the condition.
+        return translated
+    if error.pgcode == errorcodes.INSUFFICIENT_PRIVILEGE:
+        return text_rights.refused(session, target, where, named, error)
+    return _no_condition(target, named, " ".join(str(error).split()))
 
 
 def _no_condition(target: Target, named: str, why: str) -> VectrueError:

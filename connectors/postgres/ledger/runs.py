@@ -203,6 +203,7 @@ class RunLedger:
     def progress(self, run: UUID) -> list[ScopeProgress]:
         """How far each column of a run is."""
         lines = self._session.rows(queries.text("replay_progress"), {"run": str(run)})
+        # The query has the fields of ScopeProgress, in their order.
         return [ScopeProgress(*line) for line in lines]
 
     def speeds(self, run: UUID) -> dict[str | None, float]:

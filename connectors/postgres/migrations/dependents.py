@@ -83,8 +83,11 @@ def of_columns(session: Session, oid: int, columns: Sequence[str]) -> list[Depen
     with trial(session) as cursor:
         _show_schemas(cursor)
         cursor.execute(queries.text("dependents"), {"oid": oid, "columns": list(columns)})
-        found = [Dependent(*line) for line in cursor.fetchall()]
-    return list(dict.fromkeys(found))
+        lines = cursor.fetchall()
+    found: dict[Dependent, None] = {}
+    for kind, name, drops, shows, blocks in lines:
+        found[Dependent(kind, name, drops, shows, blocks)] = None
+    return list(found)
 
 
 def of_row_type(session: Session, oid: int) -> list[Dependent]:

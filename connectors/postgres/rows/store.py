@@ -11,6 +11,7 @@ Hazard: the transaction carries a replication origin, so capture never sees thes
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
+from typing import Any
 
 from psycopg2 import errors
 from psycopg2.extensions import connection as Connection
@@ -95,12 +96,10 @@ class PostgresStore(Store, Ledger):
                 raise RowTooSlow from None
             raise
         documents = []
-        for _, ord_, text, blank, hash_, stored_hash, *rest in lines:
-            # NULL in the line of a key that has no row
-            if blank is None:
-                continue
-            key, stored = keys[ord_ - 1], _bytes(stored_hash)
-            documents.append(Document(key, text, blank, _bytes(hash_), stored, *rest))
+        for _, ord_, *line in lines:
+            document = _document(keys[ord_ - 1], line)
+            if document is not None:
+                documents.append(document)
         return Reading(Snapshot.parse(lines[0][0]), documents)
 
     @override
@@ -198,7 +197,10 @@ class PostgresStore(Store, Ledger):
     @override
     def position(self, chunk: Chunk) -> ChunkState | None:
         lines = self._session.rows(queries.text("chunk_position"), _place(chunk))
-        return ChunkState(*lines[0]) if lines else None
+        if not lines:
+            return None
+        done, state, rate, max_live_lag, force = lines[0]
+        return ChunkState(done=done, state=state, rate=rate, max_live_lag=max_live_lag, force=force)
 
     @override
     def give_back(self, chunk: Chunk) -> bool:
@@ -257,6 +259,24 @@ def _counted_as(update: Update, written: Written) -> str | None:
     if written in (Written.CHANGED, Written.QUARANTINED):
         return written.value
     return None
+
+
+def _document(key: Key, line: Sequence[Any]) -> Document | None:
+    text, blank, hash_, stored_hash, stored_model, has_vector, quarantined, tied = line
+    # All are NULL in the line of a key that has no row.
+    if blank is None:
+        return None
+    return Document(
+        key=key,
+        text=text,
+        blank=blank,
+        hash=_bytes(hash_),
+        stored_hash=_bytes(stored_hash),
+        stored_model=stored_model,
+        has_vector=has_vector,
+        quarantined=quarantined,
+        tied=tied,
+    )
 
 
 def _place(chunk: Chunk) -> dict[str, object]:

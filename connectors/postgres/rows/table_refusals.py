@@ -58,19 +58,19 @@ def in_halves(
 
     Raises:
         psycopg2.Error: an error that is not about a row.
-        VectrueError: the table refused eight or more rows, all of them, and others too.
+        VectrueError: the table refuses every row.
     """
     before = len(refused)
     written = _halve(cursor, work, chosen, refused)
     is_suspect = len(refused) - before == len(chosen) >= _BROKEN_TABLE_ROWS
     if not is_suspect or any(may_pass(error) for error in refused.values()):
         return written
-    if not takes_others(chosen):
-        raise VectrueError(
-            f"table {table} took none of {len(chosen)} rows; {reason(refused[chosen[0]])}",
-            fix="fix its triggers or constraints",
-        )
-    return written
+    if takes_others(chosen):
+        return written
+    raise VectrueError(
+        f"table {table} took none of {len(chosen)} rows; {reason(refused[chosen[0]])}",
+        fix="fix its triggers or constraints",
+    )
 
 
 def may_pass(error: psycopg2.Error) -> bool:

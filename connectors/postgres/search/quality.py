@@ -49,6 +49,7 @@ def last(session: Session) -> dict[str, Quality]:
         return {}
     found: dict[str, Quality] = {}
     for is_before, age, *line in session.rows(queries.text("last_quality_runs")):
+        # The query has the fields of QualityRun, in their order.
         run = QualityRun(*line)
         # A table's last figures come before those of the model before.
         if is_before:
@@ -63,7 +64,8 @@ def opinions(session: Session) -> list[Opinions]:
     """Counts of feedback, of tables that have any."""
     if not schema.exists(session, "vectrue.feedback"):
         return []
-    return [Opinions(*line) for line in session.rows(queries.text("opinions"))]
+    lines = session.rows(queries.text("opinions"))
+    return [Opinions(table, useful, given) for table, useful, given in lines]
 
 
 def useful_rows(session: Session, table: str) -> tuple[list[tuple[str, Sequence[Key]]], int]:
