@@ -8,7 +8,7 @@ health      How the system is: lag, the canary, checks, and what each finding me
 reports     What commands ask for and what they report
 errors      the tree of errors; a class says what to do
 duration    `30s` in, `12.3 s` out; times in RFC 3339
-sizes       `1.5 MiB`
+sizes       bytes as people read them: `912 MB`, `1.5 MiB`
 command     the command as it was typed, for what says "repeat"
 printable   text from outside as it may be shown: nothing in it commands a terminal
 text_lines  lines and JSON from outside: what is no text is refused with its place

@@ -1,4 +1,17 @@
-"""Sizes as people read them: `1.5 MiB`."""
+"""Sizes as people read them: `912 MB`, and `1.5 MiB` of what Postgres counts in those."""
+
+_UNITS = ("B", "kB", "MB", "GB", "TB")
+
+
+def show_size(size: float) -> str:
+    """Write a number of bytes for people, in steps of 1,000: `512 B`, `4.2 kB`, `912 MB`."""
+    step = 0
+    while size >= 999.5 and step < len(_UNITS) - 1:
+        size /= 1000
+        step += 1
+    if step == 0 or size >= 99.5:
+        return f"{size:,.0f} {_UNITS[step]}"
+    return f"{size:.1f} {_UNITS[step]}"
 
 
 def show_bytes(size: int) -> str:

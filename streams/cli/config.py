@@ -1,4 +1,7 @@
-"""`vectrue config show`: what is in force, secrets masked."""
+"""`vectrue config show`: the settings in force, with masked secrets."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import typer
 
@@ -24,16 +27,19 @@ def show(ctx: typer.Context, output: OutputOption = Format.TABLE) -> None:
         print_json(masked)
         return
     table = Grid("SETTING", "VALUE", "VARIABLE", last=("VARIABLE",), wide=output is Format.WIDE)
+    for row in _rows(masked):
+        table.add_row(*row)
+    out.print(table)
+
+
+def _rows(masked: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     for section, values in masked.items():
+        # The only section that is a list.
         if section == "tables":
             for entry in values:
-                table.add_row(
-                    f"tables {entry['name']}",
-                    f"{entry['column']} = {entry['text']}",
-                    "VECTRUE_TABLES",
-                )
+                text = f"{entry['column']} = {entry['text']}"
+                yield f"tables {entry['name']}", text, "VECTRUE_TABLES"
             continue
         for name, value in values.items():
             shown = "" if value is None else str(value)
-            table.add_row(f"{section}.{name}", shown, f"VECTRUE_{section.upper()}__{name.upper()}")
-    out.print(table)
+            yield f"{section}.{name}", shown, f"VECTRUE_{section.upper()}__{name.upper()}"

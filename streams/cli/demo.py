@@ -1,6 +1,4 @@
-"""`vectrue demo`: arguments and printing only; the story is in
-streams/operations/demo.py.
-"""
+"""`vectrue demo`: arguments and printing only; the story is in streams/operations/demo.py."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,35 +6,34 @@ from typing import Annotated
 
 import typer
 
-from streams.cli.screen.output import err, out, seconds, styled
+from streams.cli.formatting import duration
+from streams.cli.screen.output import err, out, styled
 
 
 def demo(
     keep: Annotated[
-        bool, typer.Option("--keep", help="leave stack and workers running at the end")
+        bool, typer.Option("--keep", help="leave the stack and the workers running at the end")
     ] = False,
     directory: Annotated[Path, typer.Option("--dir", help="the demo's own folder")] = Path(
         ".vectrue/demo"
     ),
 ) -> None:
-    """Show the whole path on real parts, in about a minute: sync, an edit, search, a
+    """Show the whole path on real services, in about a minute: sync, an edit, search, a
     full replay, lag.
 
-    Starts a Postgres with pgvector, a Kafka and a Debezium of its own (no Docker, no
-    Java needed), loads 222 Korean interview questions and 237 answers, and lets the
-    workers keep their vectors true. The model is BAAI/bge-m3 where its weights are in
-    the local cache, else the bundled multilingual-e5-small. Nothing is left running
-    without --keep.
+    It starts a Postgres with pgvector, a Kafka and a Debezium of its own (without Docker
+    or Java), loads 222 Korean interview questions and 237 answers, and lets the workers
+    keep their vectors true. The model is BAAI/bge-m3 if its weights are in the local
+    cache, otherwise the bundled multilingual-e5-small. Nothing is left running without
+    --keep.
     """
     from streams.operations.demo import Demo, StepLine
 
     def report(line: StepLine) -> None:
-        time = "" if line.seconds is None else seconds(line.seconds)
-        out.print(
-            styled("✓", "green"), styled(f"{time:>9}", "cyan"), f" {line.text}", soft_wrap=True
-        )
+        time = "" if line.seconds is None else duration(line.seconds)
+        out.print(styled("✓", "green"), styled(f"{time:>9}", "cyan"), f" {line.text}")
         for detail in line.details:
-            out.print(f"             {detail}", style="dim", soft_wrap=True)
+            out.print(f"             {detail}", style="dim")
 
     def show(arguments: Sequence[str]) -> None:
         out.print()

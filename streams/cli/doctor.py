@@ -1,6 +1,6 @@
-"""`vectrue doctor`: arguments and printing only; the looking is in
-streams/operations/doctor.py.
-"""
+"""`vectrue doctor`: arguments and printing only; the checks are in streams/operations."""
+
+from collections.abc import Sequence
 
 import typer
 
@@ -8,6 +8,7 @@ from connectors.clock import SystemClock
 from schemas import command
 from schemas.errors import ConfigurationError
 from schemas.health.check_result import CheckResult, Level, problem, settle
+from streams.cli.formatting import counted
 from streams.cli.screen.output import Format, OutputOption, out, print_json, styled
 from streams.cli.screen.tables import Grid
 from streams.operations import doctor as doctors
@@ -16,14 +17,14 @@ _STYLES = {Level.OK: "green", Level.WARNING: "yellow", Level.PROBLEM: "red", Lev
 
 
 def doctor(ctx: typer.Context, output: OutputOption = Format.TABLE) -> None:
-    """Look at every precondition: one line each, with the command that mends it.
-    Changes nothing.
+    """Check every precondition: one line each, with the command that fixes it. Changes
+    nothing.
 
     From the settings and the model through Postgres (rights, tables, publication, slot)
     and Kafka (topics, workers) to the connector. It connects as the workers do
     (postgres.dsn) and needs no more rights than they have. `-` means that it could not
-    be looked at, or is as it is because of a problem of another line, which is named:
-    one cause is counted once, whatever follows from it.
+    be checked, or follows from a problem of another line, which is named: one cause is
+    counted once.
 
     Exit code: 0 without a problem (warnings do not count), 1 with one.
 
@@ -44,19 +45,25 @@ def doctor(ctx: typer.Context, output: OutputOption = Format.TABLE) -> None:
     raise typer.Exit(1 if problems else 0)
 
 
-def _print(findings: list[CheckResult], problems: int) -> None:
+def _print(findings: Sequence[CheckResult], problems: int) -> None:
     table = Grid("STATUS", "CHECK", "FINDING")
+    warnings = 0
     for finding in findings:
-        said = finding.sentence if finding.fix is None else f"{finding.sentence}: {finding.fix}"
-        said += f" (follows from: {finding.cause})" if finding.cause else ""
-        table.add_row(
-            styled(finding.level, _STYLES[finding.level]), finding.check, command.completed(said)
-        )
+        level = styled(finding.level, _STYLES[finding.level])
+        table.add_row(level, finding.check, command.completed(_sentence(finding)))
+        warnings += finding.level is Level.WARNING
     out.print(table)
-    warnings = sum(finding.level is Level.WARNING for finding in findings)
-    style = "red" if problems else "yellow" if warnings else "green"
-    out.print(f"{_counted(problems, 'problem')}, {_counted(warnings, 'warning')}", style=style)
+    style = "yellow" if warnings else "green"
+    out.print(
+        f"{counted(problems, 'problem')}, {counted(warnings, 'warning')}",
+        style="red" if problems else style,
+    )
 
 
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+def _sentence(finding: CheckResult) -> str:
+    sentence = finding.sentence
+    if finding.fix is not None:
+        sentence += f": {finding.fix}"
+    if finding.cause:
+        sentence += f" (follows from: {finding.cause})"
+    return sentence

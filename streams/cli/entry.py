@@ -1,5 +1,7 @@
-"""The program `vectrue`. Its modules take a second and more to be read: Ctrl-C ends it
-before that is done, too.
+"""The program `vectrue`.
+
+Hazard: its modules take more than a second to import, so Ctrl-C has to end it quietly
+even before they are.
 """
 
 import sys
@@ -8,7 +10,7 @@ _INTERRUPTED = 130  # 128 + SIGINT
 
 
 def run() -> None:
-    """Entry point of the installed command; ends the process with its exit code."""
+    """Run the installed command; ends the process with its exit code."""
     try:
         from streams.cli.main import run as begin
     except KeyboardInterrupt:

@@ -1,6 +1,6 @@
 """`vectrue init`: set everything up. Arguments and printing only."""
 
-import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated
 
@@ -9,12 +9,20 @@ import typer
 from connectors.clock import SystemClock
 from connectors.kafka import rights
 from connectors.models import open_model
+from connectors.ports import Embedder
+from schemas.errors import ConfigurationError
+from schemas.settings.reading import Settings
+from streams.cli.formatting import number
+from streams.cli.screen.confirmation import (
+    ConfirmationRequired,
+    YesOption,
+    can_ask,
+    confirm,
+)
 from streams.cli.screen.output import (
     Format,
     OutputOption,
-    confirm,
     err,
-    number,
     out,
     print_exactly,
     print_json,
@@ -23,7 +31,6 @@ from streams.cli.screen.output import (
 from streams.cli.screen.tables import Grid
 from streams.setup import init as setup
 from streams.setup.init_report import InitReport
-from streams.setup.takeover import Agree
 
 
 def init(
@@ -32,32 +39,27 @@ def init(
         bool,
         typer.Option(
             "--print-sql",
-            help="print what would be done in the database, for a DBA; change nothing",
+            help="print the SQL that would be run, for a DBA; change nothing",
         ),
     ] = False,
     print_acls: Annotated[
         bool,
         typer.Option(
-            "--print-acls", help="print the rights that Kafka must grant, by role; change nothing"
+            "--print-acls", help="print the ACLs that Kafka needs, by role; change nothing"
         ),
     ] = False,
-    yes: Annotated[
-        bool,
-        typer.Option(
-            "--yes", "-y", help="take tables or a connector from what is at work, and do not ask"
-        ),
-    ] = False,
+    yes: YesOption = False,
     output: OutputOption = Format.TABLE,
 ) -> None:
     """Set up the database, the topics and the connector for the configured tables.
 
-    Can be run at any time and again: it makes what is missing and says what it changed.
-    It rewrites no table, and no DDL statement waits longer for a lock than
+    It can be run at any time and again: it makes what is missing and prints what it
+    changed. It rewrites no table, and no DDL statement waits longer for a lock than
     postgres.lock_timeout_seconds.
 
-    What would take something away from what is at work is named first, and asked;
-    without a terminal it is refused unless --yes is given: a table that the settings do
-    not list any more, the connector of another database.
+    It asks before it takes something from what is at work: a table that the settings no
+    longer list, or the connector of another database. Without a terminal it is refused
+    unless --yes is given.
 
     In Postgres: the schema `vectrue`, three columns beside each vector, a publication
     of the key columns, a slot. In Kafka: one topic per table, and those of the lanes.
@@ -68,46 +70,77 @@ def init(
         print_exactly(rights.script(settings))
         return
     embedder = open_model(settings.model)
-    if print_sql:
-        script, notices = setup.print_sql(settings, embedder, _agree(yes=yes))
-        print_exactly(script)
-        _notices(notices)
-        return
-    report = setup.run(settings, embedder, SystemClock(), _done, _agree(yes=yes))
-    _notices(report.notices)
+    consent = _Consent(yes=yes)
+    try:
+        if print_sql:
+            _print_sql(settings, embedder, consent)
+            return
+        report = setup.run(settings, embedder, SystemClock(), _done, consent)
+    except ConfigurationError as error:
+        if consent.is_required:
+            raise ConfirmationRequired(error.message, fix=error.fix) from error
+        raise
+    _print_notices(report.notices)
     if output is Format.JSON:
         tables = [{**asdict(table), "lacking": table.lacking} for table in report.tables]
         print_json({"changed": report.changed, "notices": report.notices, "tables": tables})
         return
     if not report.changed:
         err.print("already in place: nothing was changed")
-    _tables(report)
+    _print_tables(report)
 
 
-def _agree(*, yes: bool) -> Agree:
-    def agree(what: str) -> bool:
-        if yes:
-            err.print(f"notice: {what} (--yes)", soft_wrap=True)
+class _Consent:
+    """Answers what `init` asks before it takes something from what is at work.
+
+    Args:
+        yes: whether --yes was given.
+
+    Attributes:
+        is_required: whether something was refused because no terminal could be asked.
+            The error of the refusal then names the ways out, --yes among them.
+    """
+
+    def __init__(self, *, yes: bool) -> None:
+        self._yes = yes
+        self.is_required = False
+
+    def __call__(self, what: str) -> bool:
+        if self._yes:
+            err.print(f"notice: {what} (--yes)")
             return True
-        return sys.stdin.isatty() and confirm(f"{what}. Go on?")
+        if not can_ask():
+            self.is_required = True
+            return False
+        return confirm(f"{what}. Go on?")
 
-    return agree
+
+def _print_sql(settings: Settings, embedder: Embedder, consent: _Consent) -> None:
+    script, notices = setup.print_sql(settings, embedder, consent)
+    print_exactly(script)
+    _print_notices(notices)
 
 
 def _done(line: str) -> None:
-    err.print(f"done: {line}", soft_wrap=True)
+    err.print(f"done: {line}")
 
 
-def _notices(notices: tuple[str, ...]) -> None:
+def _print_notices(notices: Sequence[str]) -> None:
     for notice in notices:
-        err.print(styled("notice:", "yellow"), notice, soft_wrap=True)
+        err.print(styled("notice:", "yellow"), notice)
 
 
-def _tables(report: InitReport) -> None:
+def _print_tables(report: InitReport) -> None:
     table = Grid("TABLE", "COLUMN", "MODEL", "ROWS", "CURRENT", "LACKING")
     for line in report.tables:
-        figures = (number(line.rows), number(line.current), number(line.lacking))
-        table.add_row(line.table, line.column, line.model, *figures)
+        table.add_row(
+            line.table,
+            line.column,
+            line.model,
+            number(line.rows),
+            number(line.current),
+            number(line.lacking),
+        )
     out.print(table)
     for sentence in report.lacking:
-        out.print(sentence, soft_wrap=True)
+        out.print(sentence)

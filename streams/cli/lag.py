@@ -16,30 +16,27 @@ from rich.live import Live
 from typer.core import TyperCommand
 
 from connectors.clock import SystemClock
-from schemas.duration import parse_duration
 from schemas.errors import VectrueError
 from schemas.health.lag_findings import LagThresholds
 from schemas.health.lag_report import LagReport, plugin_line
 from schemas.health.severity import Severity
 from schemas.settings.reading import Settings
+from streams.cli.arguments import seconds
 from streams.cli.screen import lag_page
 from streams.cli.screen.output import Format, Screen, err, out, print_json
 from streams.operations.lag import LagMonitor, collect
 
-# click's UsageError, reached through typer, which carries a copy of click inside
-# itself.
+# click's UsageError, reached through typer, which bundles a copy of click.
 _UsageError = cast("type[Exception]", typer.BadParameter.__mro__[1])
 
 WATCH_SECONDS = "2s"
 
 
 class LagCommand(TyperCommand):
-    """Lets `--watch` go without a number, and makes every usage error under `--check`
-    UNKNOWN.
-    """
+    """Allows `--watch` without a number; under `--check` every usage error is UNKNOWN."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Read the arguments as typer does."""
+        """Read the arguments."""
         try:
             return super().parse_args(ctx, _complete_watch(args))
         except _UsageError as error:
@@ -52,17 +49,10 @@ class LagCommand(TyperCommand):
             return super().invoke(ctx)
         except (typer.Exit, typer.Abort):
             raise
-        # a check that dies of its own fault is UNKNOWN; Python would exit 1, WARNING
+        # A check that fails by its own fault is UNKNOWN; Python would exit 1, WARNING.
         except Exception as error:
             _unknown_if(error, check=ctx.params.get("check", False))
             raise
-
-
-def _duration(text: str) -> float:
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
 
 
 def lag(
@@ -79,45 +69,45 @@ def lag(
             "--watch",
             "-w",
             metavar="[SECONDS]",
-            parser=_duration,
+            parser=seconds,
             help=(
-                "show it again every SECONDS (2s when left out) until Ctrl-C; with -o json one "
+                "show it again every SECONDS (2s by default) until Ctrl-C; with -o json one "
                 "object per line"
             ),
         ),
     ] = None,
     check: Annotated[
         bool,
-        typer.Option("--check", help="one line and an exit code, as monitoring plugins: 0 1 2 3"),
+        typer.Option("--check", help="one line and an exit code, like monitoring plugins: 0 1 2 3"),
     ] = False,
     warn: Annotated[
         float,
         typer.Option(
-            metavar="DURATION", parser=_duration, help="age of the oldest event that is a WARNING"
+            metavar="DURATION", parser=seconds, help="age of the oldest event that is a WARNING"
         ),
     ] = cast("float", "30s"),
     crit: Annotated[
         float,
         typer.Option(
-            metavar="DURATION", parser=_duration, help="age of the oldest event that is CRITICAL"
+            metavar="DURATION", parser=seconds, help="age of the oldest event that is CRITICAL"
         ),
     ] = cast("float", "5m"),
 ) -> None:
-    """Show how far behind everything is: slot, connector, live lane, replay lane. Asks
-    the servers, not the workers.
+    """Show how far behind everything is: slot, connector, live lane, replay lane. It
+    asks the servers, not the workers.
 
     The first line names the worst hop in words. LAG counts events that are not
     processed yet; TIME-LAG is the age of the oldest of them, counted from its commit in
     the database. `-` means unknown, never zero.
 
-    STATUS: OK; NO_COMMIT nobody has read this partition yet; LOST events expired before
-    they were read; STOP nobody reads, and more than noise waits; ERROR the figures
-    could not be read. With --watch also STALL (commits stand still), REWIND (commits
-    went back) and WARN (the lag only grows), judged over the last 5 minutes.
+    STATUS: OK; NO_COMMIT no one has read this partition yet; LOST events expired before
+    they were read; STOP no one reads, and more than noise waits; ERROR the figures could
+    not be read. With --watch also STALL (commits do not move), REWIND (commits went
+    back) and WARN (the lag only grows), judged over the last 5 minutes.
 
-    Exit code: 0 when Kafka answered, 1 when not (slot and connector are shown all the
-    same). With --check: 0 OK, 1 WARNING, 2 CRITICAL (also when Kafka, Postgres or
-    Connect does not answer), 3 UNKNOWN.
+    Exit code: 0 if Kafka answered, 1 if not (slot and connector are shown anyway). With
+    --check: 0 OK, 1 WARNING, 2 CRITICAL (also if Kafka, Postgres or Connect does not
+    answer), 3 UNKNOWN.
 
     For example:
 
@@ -145,13 +135,13 @@ def _check(settings: Callable[[], Settings], thresholds: LagThresholds, output: 
     try:
         report = collect(settings(), thresholds=thresholds)
     except VectrueError as error:
-        out.print(plugin_line(Severity.UNKNOWN, str(error)), soft_wrap=True)
+        out.print(plugin_line(Severity.UNKNOWN, str(error)))
         return Severity.UNKNOWN.exit_code
     if output is Format.JSON:
         print_json(report.to_json())
     else:
         for line in report.plugin_lines():
-            out.print(line, soft_wrap=True)
+            out.print(line)
     return report.severity.exit_code
 
 
@@ -172,17 +162,24 @@ def _watch(settings: Settings, thresholds: LagThresholds, output: Format, every:
 
 @contextmanager
 def _display(output: Format) -> Iterator[Callable[[LagReport], None]]:
-    """How a watch shows a report: redrawn on a terminal, else one after another."""
+    """Yield how a watch shows a report: redrawn on a terminal, else one after another."""
     screen = Screen()
     if output is Format.JSON:
-        yield lambda report: print_json(report.to_json(), indent=None)
+        yield _print_line
     elif not screen.is_terminal:
         yield lambda report: _print(report, output)
     else:
         with Live(console=screen, auto_refresh=False, vertical_overflow="crop") as live:
-            yield lambda report: live.update(
-                Group(*lag_page.page(report, wide=output is Format.WIDE)), refresh=True
-            )
+
+            def redraw(report: LagReport) -> None:
+                page = lag_page.page(report, wide=output is Format.WIDE)
+                live.update(Group(*page), refresh=True)
+
+            yield redraw
+
+
+def _print_line(report: LagReport) -> None:
+    print_json(report.to_json(), indent=None)
 
 
 def _print(report: LagReport, output: Format) -> None:
@@ -194,13 +191,13 @@ def _print(report: LagReport, output: Format) -> None:
     for group in (report.live, report.replay):
         if group.state is not None and "rebalance" in group.state:
             err.print(
-                f"group {group.group_name} is rebalancing: its members and owners are about to "
-                "change"
+                f"group {group.group_name} is rebalancing: its members and owners are about "
+                "to change"
             )
 
 
 def _complete_watch(args: Sequence[str]) -> list[str]:
-    """Put the default interval behind a `--watch` that has none."""
+    """Return the arguments, with the default interval behind a `--watch` without one."""
     done: list[str] = []
     for arg, following in itertools.zip_longest(args, args[1:], fillvalue=""):
         done.append(arg)
@@ -211,8 +208,6 @@ def _complete_watch(args: Sequence[str]) -> list[str]:
 
 def _unknown_if(error: Exception, *, check: bool) -> None:
     if check:
-        out.print(
-            plugin_line(Severity.UNKNOWN, getattr(error, "message", None) or str(error)),
-            soft_wrap=True,
-        )
+        message = getattr(error, "message", None) or str(error)
+        out.print(plugin_line(Severity.UNKNOWN, message))
         raise typer.Exit(Severity.UNKNOWN.exit_code) from error

@@ -1,7 +1,7 @@
 """`vectrue local`: PostgreSQL, Kafka and Kafka Connect on this machine, without Docker
 or Java.
 
-Hazard: `env` prints the password of the local superuser, because it is meant for
+Hazard: `env` prints the password of the local superuser, because its output is for
 `eval`.
 """
 
@@ -13,19 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
 
 from schemas.errors import ConfigurationError
-from streams.cli.screen.output import (
-    Format,
-    OutputOption,
-    confirm,
-    err,
-    label,
-    out,
-    print_exactly,
-    print_json,
-)
+from streams.cli.formatting import UNKNOWN
+from streams.cli.screen.bars import ProgressBars
+from streams.cli.screen.confirmation import YesOption, require_confirmation
+from streams.cli.screen.output import Format, OutputOption, err, out, print_exactly, print_json
 from streams.cli.screen.tables import Grid
 
 if TYPE_CHECKING:
@@ -42,6 +35,7 @@ Directory = Annotated[
     ),
 ]
 DEFAULT = Path(".vectrue")
+_JARS = "fetching jars"
 
 
 @app.command()
@@ -54,26 +48,27 @@ def up(
         ),
     ] = False,
 ) -> None:
-    """Start the stack, or what is missing of it, and return when every part answers."""
+    """Start the stack, or the stopped parts of it, and return when every part answers."""
     stack = _stack(directory)
-    columns = (label("fetching jars"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=err, disable=not err.is_terminal, transient=True) as bar:
-        task = bar.add_task("jars", visible=False, total=None)
+    with ProgressBars(transient=True) as bars:
 
         def fetched(arrived: int, total: int) -> None:
-            bar.update(task, completed=arrived, total=total, visible=arrived < total)
+            if arrived < total:
+                bars.show(_JARS, arrived, total)
+            else:
+                bars.remove(_JARS)
             if not err.is_terminal and (arrived % 20 == 0 or arrived == total):
-                _say(f"fetched {arrived} of {total} jars")
+                err.print(f"fetched {arrived} of {total} jars")
 
-        stack.up(_say, fetched, secure=secure)
+        stack.up(err.print, fetched, secure=secure)
     option = _option(directory)
-    _say(f'use it: eval "$(vectrue local env{option})"; stop it: vectrue local down{option}')
+    err.print(f'use it: eval "$(vectrue local env{option})"; stop it: vectrue local down{option}')
 
 
 @app.command()
 def down(directory: Directory = DEFAULT) -> None:
     """Stop the stack; data and ports stay."""
-    _stack(directory).down(_say)
+    _stack(directory).down(err.print)
 
 
 @app.command()
@@ -86,7 +81,7 @@ def status(directory: Directory = DEFAULT, output: OutputOption = Format.TABLE) 
     else:
         _print_table(parts)
     if stack.is_secure:
-        _say(
+        err.print(
             "secure: TLS and passwords for Postgres and Kafka; Connect's REST interface without "
             "TLS, on loopback"
         )
@@ -96,13 +91,12 @@ def status(directory: Directory = DEFAULT, output: OutputOption = Format.TABLE) 
 @app.command()
 def reset(
     directory: Directory = DEFAULT,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="do not ask")] = False,
+    yes: YesOption = False,
 ) -> None:
     """Stop the stack and delete its data. The jars, which all stacks share, stay."""
     stack = _stack(directory)
-    if not yes and not confirm(f"Delete the databases and topics in {stack.directory}?"):
-        raise typer.Exit(1)
-    stack.reset(_say)
+    require_confirmation(f"Delete the databases and topics in {stack.directory}?", yes=yes)
+    stack.reset(err.print)
 
 
 @app.command()
@@ -114,8 +108,8 @@ def env(directory: Directory = DEFAULT) -> None:
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def psql(ctx: typer.Context, directory: Directory = DEFAULT) -> None:
-    """Open psql on the stack's database; what follows is psql's: vectrue local psql -c
-    'SELECT 1'.
+    """Open psql on the stack's database; further arguments are psql's: vectrue local
+    psql -c 'SELECT 1'.
     """
     dsn = _stack(directory).psql_dsn()
     from connectors.local.services import postgres
@@ -125,23 +119,19 @@ def psql(ctx: typer.Context, directory: Directory = DEFAULT) -> None:
     os.execve(command[0], command, environment)  # noqa: S606 - psql takes the terminal over
 
 
-def _say(line: str) -> None:
-    err.print(line, soft_wrap=True)
-
-
 def _option(directory: Path) -> str:
     return "" if directory == DEFAULT else f" --dir {shlex.quote(str(directory))}"
 
 
 def _print_table(parts: list["PartStatus"]) -> None:
-    """A path that is folded cannot be opened."""
+    # A path that is folded cannot be opened.
     table = Grid("NAME", "STATE", "PID", "WHERE", "VERSION", "LOG", whole=("LOG",))
     for part in parts:
         table.add_row(
             part.name,
             part.state,
-            str(part.pid or "-"),
-            part.where or "-",
+            str(part.pid or UNKNOWN),
+            part.where or UNKNOWN,
             part.version,
             str(part.log),
         )
@@ -151,7 +141,7 @@ def _print_table(parts: list["PartStatus"]) -> None:
 def _stack(directory: Path) -> "LocalStack":
     try:
         from connectors.local.stack import LocalStack
-    # an installation without the extra, as in the container image
+    # An installation without the extra, as in the container image.
     except ModuleNotFoundError as error:
         raise ConfigurationError(
             f"the local stack needs the package {error.name}", fix="pip install 'vectrue[local]'"

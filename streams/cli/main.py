@@ -1,8 +1,10 @@
 """The command line `vectrue`: options that all commands share, and how errors end.
 
-An VectrueError becomes one sentence on stderr and its exit code; a traceback is shown
-only with --debug. Arguments are looked at before any command is: bytes that are no text
-reach none of them.
+A VectrueError becomes one sentence on stderr and its exit code; a traceback is shown
+only with --debug. Arguments that are not text are refused before a command sees them.
+
+Hazard: a command gets a function that reads the settings, and has to call it before it
+does anything: --help, --version and `doctor` work where they are wrong.
 """
 
 import io
@@ -38,19 +40,18 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     help="""Keeps the vectors in Postgres true to the rows they describe.
 
-    Every change of a row's text becomes a new embedding within moments, through Debezium, Kafka and Faust.
+    Every change of a row's text becomes a new embedding within moments, through
+    Debezium, Kafka and Faust.
 
-    First steps: `vectrue demo` shows it on a stack of its own. For your own tables write vectrue.toml; then
-    `vectrue init` checks and sets up, `vectrue worker` does the work, and `vectrue replay run` fills the rows
-    that were there before.
+    First steps: `vectrue demo` shows it on a stack of its own. For your own tables write
+    vectrue.toml; then `vectrue init` checks and sets up, `vectrue worker` does the work,
+    and `vectrue replay run` fills the rows that were there before.
     """,
 )
 _debug = False
 _INTERRUPTED = 130  # 128 + SIGINT
+# These finish the batch in hand when they are asked to stop, and listen themselves.
 _OWN_END = ("worker", "serve")
-"""Commands that finish what is in hand when they are asked to stop, and listen
-themselves.
-"""
 
 
 def _show_version(wanted: bool) -> None:
@@ -59,17 +60,13 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-def _tell_of_waits(found: "Sequence[Blocker]") -> None:
-    """Say on whom a statement waits: whoever looks at a command that stands still
-    should not have to guess.
-    """
+def _report_wait(found: "Sequence[Blocker]") -> None:
+    """Print which session holds up a statement, and how to end it."""
     from schemas.health import blocker
 
-    ends = next((one for one in found if not one.waits), found[0])
-    err.print(
-        f"waiting for {blocker.names(found)}: {blocker.ending(ends)}; Ctrl-C gives up",
-        soft_wrap=True,
-    )
+    # The one that waits for no other holds up all of them.
+    cause = next((one for one in found if not one.waits), found[0])
+    err.print(f"waiting for {blocker.names(found)}: {blocker.ending(cause)}; Ctrl-C gives up")
 
 
 @app.callback()
@@ -77,24 +74,24 @@ def options(
     ctx: typer.Context,
     config: Annotated[
         Path | None,
-        typer.Option(help="settings file; vectrue.toml of the working directory when left out"),
+        typer.Option(help="settings file; by default vectrue.toml of the working directory"),
     ] = None,
     debug: Annotated[bool, typer.Option("--debug", help="show the traceback of an error")] = False,
     _: Annotated[
         bool,
         typer.Option(
-            "--version", callback=_show_version, is_eager=True, help="show the version and end"
+            "--version", callback=_show_version, is_eager=True, help="show the version and exit"
         ),
     ] = False,
 ) -> None:
-    """Options of every command."""
+    """Read the options that stand before a command."""
     global _debug  # noqa: PLW0603 - the error handler below runs outside of any context
     _debug = debug
     if isinstance(ctx.obj, Interruption) and ctx.invoked_subcommand not in _OWN_END:
         from connectors.postgres.blockers import Watch
 
         ctx.obj.listen()
-        Watch(_tell_of_waits).start()
+        Watch(_report_wait).start()
 
     @cache
     def load() -> "Settings":
@@ -113,7 +110,7 @@ def run() -> None:
     guard_tracebacks()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            # for a terminal that is not UTF-8
+            # A terminal that is not UTF-8 gets escapes instead of an error.
             stream.reconfigure(errors="backslashreplace")
     interruption = Interruption()
     try:
@@ -128,34 +125,37 @@ def run() -> None:
     except typer.exceptions.TyperException as error:
         code = _show_usage(error)
     except BrokenPipeError:
-        # The reader of stdout went away (`| head`); without this Python complains once
-        # more at exit.
+        # The reader of stdout went away (`| head`). Python would complain again when it
+        # flushes stdout at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
-    if code == _INTERRUPTED:  # which typer makes of a KeyboardInterrupt, too
+    # typer makes this code of a KeyboardInterrupt, too.
+    if code == _INTERRUPTED:
         err.print("interrupted")
         code = interruption.exit_code
         from connectors.postgres import open_connections
 
-        open_connections.cancel()  # what other threads still run
+        # Other threads may still run statements.
+        open_connections.cancel()
     sys.exit(code if isinstance(code, int) else 0)
 
 
 def require_text(arguments: Sequence[str]) -> None:
-    """Refuse arguments whose bytes are no text in the terminal's encoding, which Python
-    keeps as half characters.
+    """Refuse arguments that are not text in the terminal's encoding.
 
     Raises:
-        BadParameter: with the number of the first one, from 1, and the bytes.
+        BadParameter: with the number of the first one, from 1, and its bytes.
     """
     for number, argument in enumerate(arguments, 1):
+        # Python keeps such bytes as half characters, which no service takes.
         if not is_text(argument):
             shown = os.fsencode(argument).decode(errors="backslashreplace")
             raise typer.BadParameter(f"argument {number} is not UTF-8: {shown}")
 
 
 def _show_usage(error: typer.exceptions.TyperException) -> int:
-    usage: Any = error  # typer's public base class does not declare what its usage errors carry
+    # typer's public base class does not declare what its usage errors carry.
+    usage: Any = error
     said = io.StringIO()
     usage.show(said)
     print_lines(said.getvalue(), err)

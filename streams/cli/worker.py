@@ -1,9 +1,8 @@
-"""`vectrue worker`: arguments only; the work is in streams/worker/process.py and
-streams/worker/supervisor.py.
-"""
+"""`vectrue worker`: arguments only; the work is in streams/worker."""
 
 import sys
 from collections.abc import Sequence
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -14,13 +13,20 @@ from streams.worker import process as workers
 from streams.worker import supervisor
 
 
+class RoleChoice(StrEnum):
+    """A role that a worker can have."""
+
+    LIVE = "live"
+    REPLAY = "replay"
+
+
 def worker(
     ctx: typer.Context,
     role: Annotated[
-        str | None, typer.Option(help="live or replay: run only this one, in the foreground")
+        RoleChoice | None, typer.Option(help="run only this role, in the foreground")
     ] = None,
 ) -> None:
-    """Keep the vectors in step: follow the change topics (live) and work off replays
+    """Keep the vectors true: follow the change topics (live) and process replays
     (replay).
 
     Without --role, both roles run as child processes, restarted when they fail. With
@@ -32,24 +38,23 @@ def worker(
     topics.
     """
     settings = ctx.obj()
-    if role is None:
-        logs.configure(settings.log, role="supervisor")
-        commands: dict[str, Sequence[str]] = {
-            name: [*_self(ctx), "worker", "--role", name] for name in workers.ROLES
-        }
-        raise typer.Exit(supervisor.Supervisor(commands, SystemClock()).run())
     match role:
-        case "live" | "replay":
-            workers.run(settings, role)
-        case _:
-            raise typer.BadParameter(f"{role!r} is neither live nor replay", param_hint="--role")
+        case None:
+            logs.configure(settings.log, role="supervisor")
+            commands: dict[str, Sequence[str]] = {}
+            for name in workers.ROLES:
+                commands[name] = [*_self(ctx), "worker", "--role", name]
+            raise typer.Exit(supervisor.Supervisor(commands, SystemClock()).run())
+        case RoleChoice.LIVE:
+            workers.run(settings, "live")
+        case RoleChoice.REPLAY:
+            workers.run(settings, "replay")
 
 
 def _self(ctx: typer.Context) -> list[str]:
+    """Return this program with the settings file that it was given."""
+    program = [sys.executable, "-m", "streams.cli.main"]
     config = ctx.find_root().params.get("config")
-    return [
-        sys.executable,
-        "-m",
-        "streams.cli.main",
-        *(["--config", str(config)] if config else []),
-    ]
+    if config:
+        program += ["--config", str(config)]
+    return program

@@ -1,10 +1,10 @@
-"""Commands about rows and vectors: replay, migrate, verify, adopt, dlq, status.
+"""Commands about rows and vectors.
 
-dlq             list, show, redrive, purge
-migrate         plan, start, status, index, swap, rollback, finish
-replay_options  what its commands share of options
-adopt           vectrue adopt
-replay          vectrue replay
-verify          vectrue verify
-status          `vectrue status`: are the vectors true? Arguments and printing only
+status          `vectrue status`: are the vectors true?
+verify          `vectrue verify`: check every vector, and repair
+adopt           `vectrue adopt`: keep the vectors that an application made
+replay          `vectrue replay`: plan, run, status, pause, resume, cancel, set
+replay_options  options that several commands of `replay` have
+dlq             `vectrue dlq`: list, show, redrive, purge
+migrate         `vectrue migrate`: plan, start, status, index, swap, rollback, finish
 """

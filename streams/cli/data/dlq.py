@@ -1,9 +1,8 @@
-"""`vectrue dlq`: arguments and printing only; the work is in
-streams/dead_letters/entries.py and streams/dead_letters/redrive.py.
-"""
+"""`vectrue dlq`: arguments and printing only; the work is in streams/dead_letters."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from enum import StrEnum
+from typing import Annotated
 from uuid import UUID
 
 import typer
@@ -13,13 +12,14 @@ from connectors.kafka.dead_letters import DeadLetterTopic
 from connectors.kafka.offsets import KafkaOffsets
 from connectors.kafka.outbox import KafkaOutbox
 from connectors.postgres.session import Session
-from schemas import command
-from schemas.duration import parse_duration
-from schemas.messages.dead_letter import DeadLetter, Entry, Selection
+from schemas.messages.dead_letter import Entry, Selection
 from schemas.rows.table import TableName
 from schemas.settings.reading import Settings
-from streams.cli.screen.output import Format, OutputOption, confirm, err, number, out, print_json
-from streams.cli.screen.tables import Grid
+from streams.cli.arguments import open_session, seconds
+from streams.cli.formatting import number
+from streams.cli.screen import dlq_page as page
+from streams.cli.screen.confirmation import YesOption, require_confirmation
+from streams.cli.screen.output import Format, OutputOption, err, out, print_json
 from streams.common import targets as target_rules
 from streams.dead_letters.entries import DeadLetters
 from streams.dead_letters.outcomes import Result
@@ -33,7 +33,15 @@ app = typer.Typer(
     ),
 )
 
-_SHOWN_BYTES = 2_000
+
+class EntryKind(StrEnum):
+    """What an entry is: an event of the dead-letter topic, or a row in quarantine."""
+
+    EVENT = "event"
+    ROW = "row"
+
+
+_FAILED = ("not sent", "dead-lettered again", "quarantined")
 
 IdsArgument = Annotated[
     list[str] | None, typer.Argument(metavar="[ID]...", help="as `vectrue dlq list` prints them")
@@ -48,9 +56,9 @@ OlderOption = Annotated[
 NewerOption = Annotated[
     str | None, typer.Option(metavar="2h", help="that failed last within this time")
 ]
-KindOption = Annotated[str | None, typer.Option(help="event or row")]
+KindOption = Annotated[EntryKind | None, typer.Option(help="only events, or only rows")]
 AllOption = Annotated[
-    bool, typer.Option("--all", help="everything, where no id and no filter is given")
+    bool, typer.Option("--all", help="everything; required without an id or a filter")
 ]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="only say what would be done")]
 
@@ -82,11 +90,11 @@ def list_(
     """
     selection = _selection((), kind, table, reason, older_than, newer_than)
     settings = ctx.obj()
-    entries = _letters(settings, _session(settings)).entries(selection, handled=handled)
+    entries = _letters(settings, open_session(settings, "dlq")).entries(selection, handled=handled)
     if output is Format.JSON:
         print_json([entry.to_json() for entry in entries])
         return
-    _print(entries, wide=output is Format.WIDE)
+    page.show_entries(entries, wide=output is Format.WIDE)
 
 
 @app.command()
@@ -106,18 +114,15 @@ def show(
     the event has none) and headers (array of name and value).
     """
     settings = ctx.obj()
-    letters = _letters(settings, _session(settings))
+    letters = _letters(settings, open_session(settings, "dlq"))
     (entry,) = letters.entries(Selection(ids=(id_,)), handled=True)
     shown = entry.to_json()
     for _, letter in letters.dead_letters([entry]):
-        shown |= _bytes(letter, None if full else _SHOWN_BYTES)
+        shown.update(page.content(letter, None if full else page.SHOWN_BYTES))
     if output is Format.JSON:
         print_json(shown)
-        return
-    for name, value in shown.items():
-        for line in [f"  {n}: {v}" for n, v in value] if name == "headers" else [value]:
-            if line is not None:
-                out.print(f"{name}: {line}", soft_wrap=True)
+    else:
+        page.show_entry(shown)
 
 
 @app.command()
@@ -141,8 +146,8 @@ def redrive(
     dry_run: DryRunOption = False,
     output: OutputOption = Format.TABLE,
 ) -> None:
-    """Send entries through once more, after what was wrong is mended, and say what
-    became of each.
+    """Send entries through again, after the cause is fixed, and report what became of
+    each.
 
     Events go back to their topic as they were, if that is one that is read here; rows
     leave quarantine and go through the replay lane, unless an unfinished replay holds
@@ -153,8 +158,8 @@ def redrive(
     no row to look at), dead-lettered again, waiting (no worker has handled it yet), not
     sent, already redriven. While a table has two columns (vectrue migrate), the outcome
     is that of the column which is furthest from done. With -o json one array of
-    objects: id, outcome, detail. Exit code 1 if one was not sent or failed again;
-    waiting is no failure, since it is on its way: a script tells it by the outcome.
+    objects: id, outcome, detail. Exit code 1 if one was not sent or failed again. One
+    that waits has not failed, since it is on its way: a script sees it by the outcome.
 
     For example:
 
@@ -167,24 +172,23 @@ def redrive(
     selection = _selection(
         ids or (), kind, table, reason, older_than, newer_than, everything=everything
     )
-    session = _session(settings)
+    session = open_session(settings, "dlq")
     letters = _letters(settings, session)
+    # An event that is named by its id is meant, also if it was handled before.
     entries = letters.entries(selection, handled=again or bool(ids))
     if dry_run:
         results = [_forecast(settings, entry) for entry in entries]
     else:
-        seconds = 0.0 if no_wait else _seconds(wait, "--wait")
+        limit = 0.0 if no_wait else seconds(wait, "--wait")
         results = _redrive(settings, session, letters).run(
-            entries, _announce, again=again, wait=seconds
+            entries, _announce, again=again, wait=limit
         )
-    _print_results(results, output)
-    if waiting := sum(result.outcome == "waiting" for result in results):
-        err.print(
-            f"{number(waiting)} of {number(len(results))} are not handled yet: vectrue lag",
-            soft_wrap=True,
-        )
-    bad = ("not sent", "dead-lettered again", "quarantined")
-    raise typer.Exit(1 if any(result.outcome in bad for result in results) else 0)
+    page.show_results(results, output)
+    waiting = sum(result.outcome == "waiting" for result in results)
+    if waiting:
+        err.print(f"{number(waiting)} of {number(len(results))} are not handled yet: vectrue lag")
+    failed = any(result.outcome in _FAILED for result in results)
+    raise typer.Exit(1 if failed else 0)
 
 
 @app.command()
@@ -198,7 +202,7 @@ def purge(
     newer_than: NewerOption = None,
     kind: KindOption = None,
     everything: AllOption = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="do not ask")] = False,
+    yes: YesOption = False,
     dry_run: DryRunOption = False,
     output: OutputOption = Format.TABLE,
 ) -> None:
@@ -206,37 +210,35 @@ def purge(
 
     Kafka can only delete the oldest records of a topic. Events are deleted as far as
     all older ones are purged too; the others are hidden until they are the oldest, or
-    retention takes them. Rows leave quarantine: they count as missing or stale, and the
-    next `vectrue replay run` tries them again. With -o json: deleted, hidden, rows.
+    until retention deletes them. Rows leave quarantine: they count as missing or stale,
+    and the next `vectrue replay run` tries them again. With -o json: deleted, hidden,
+    rows.
     """
     settings = ctx.obj()
-    letters = _letters(settings, _session(settings))
+    letters = _letters(settings, open_session(settings, "dlq"))
     selection = _selection(
         ids or (), kind, table, reason, older_than, newer_than, everything=everything
     )
     entries = letters.entries(selection, handled=True)
     if dry_run:
-        _print_results(
-            [Result(entry.id, "would be purged", entry.reason) for entry in entries], output
-        )
+        results = [Result(entry.id, "would be purged", entry.reason) for entry in entries]
+        page.show_results(results, output)
         return
-    if entries and not yes and not confirm(f"Give {len(entries)} entries up for good?"):
-        raise typer.Exit(1)
+    if entries:
+        require_confirmation(f"Give {number(len(entries))} entries up for good?", yes=yes)
     done = letters.purge(entries)
     if output is Format.JSON:
         print_json({"deleted": done.deleted, "hidden": done.hidden, "rows": done.rows})
         return
     events = f"{number(done.deleted)} events deleted, {number(done.hidden)} hidden"
-    out.print(f"{events}, {number(done.rows)} rows out of quarantine", soft_wrap=True)
+    out.print(f"{events}, {number(done.rows)} rows out of quarantine")
 
 
 def _forecast(settings: Settings, entry: Entry) -> Result:
     why = refusal(settings, entry)
-    return (
-        Result(entry.id, "would be sent", entry.reason)
-        if why is None
-        else Result(entry.id, "not sent", why)
-    )
+    if why is None:
+        return Result(entry.id, "would be sent", entry.reason)
+    return Result(entry.id, "not sent", why)
 
 
 def _letters(settings: Settings, session: Session) -> DeadLetters:
@@ -248,111 +250,33 @@ def _redrive(settings: Settings, session: Session, letters: DeadLetters) -> Redr
     clock = SystemClock()
     targets = target_rules.resolve(settings, session)
     outbox = KafkaOutbox(settings, targets)
-    return Redrive(
-        settings, session, targets, letters, outbox, KafkaOffsets(settings, clock), clock
-    )
-
-
-def _session(settings: Settings) -> Session:
-    return Session(settings.postgres.dsn, role="dlq", prefix=settings.kafka.topic_prefix)
+    offsets = KafkaOffsets(settings, clock)
+    return Redrive(settings, session, targets, letters, outbox, offsets, clock)
 
 
 def _announce(run: UUID) -> None:
     err.print(
-        f"rows go through run {run}; interrupted, it goes on with: vectrue replay resume {run}",
-        soft_wrap=True,
+        f"rows go through run {run}; interrupted, it goes on with: vectrue replay resume {run}"
     )
 
 
 def _selection(
     ids: Sequence[str],
-    kind: str | None,
+    kind: EntryKind | None,
     table: str | None,
     reason: str | None,
-    older: str | None,
-    newer: str | None,
+    older_than: str | None,
+    newer_than: str | None,
     *,
     everything: bool = True,
 ) -> Selection:
-    if kind not in (None, "event", "row"):
-        raise typer.BadParameter(f"{kind!r} is not one of event, row", param_hint="--kind")
-    if not everything and not any((ids, kind, table, reason, older, newer)):
+    if not everything and not any((ids, kind, table, reason, older_than, newer_than)):
         raise typer.BadParameter("say which: IDs, a filter, or --all")
-    name = str(TableName.parse(table)) if table else None
-    given = (("--older-than", older), ("--newer-than", newer))
-    ages = [None if age is None else _seconds(age, name) for name, age in given]
-    return Selection(tuple(ids), kind, name, reason, *ages)
-
-
-def _seconds(text: str, name: str) -> float:
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint=name) from error
-
-
-def _bytes(letter: DeadLetter, limit: int | None) -> dict[str, Any]:
-    event = letter.original or letter.letter
-    headers = [(name, _text(value, limit)) for name, value in letter.letter.headers]
-    return {
-        "event_key": _text(event.key, limit),
-        "event_value": _text(event.value, limit),
-        "headers": headers,
-    }
-
-
-def _text(data: bytes | None, limit: int | None) -> str | None:
-    if data is None:
-        return None
-    part = data if limit is None else data[:limit]
-    cut = f" ... ({len(data):,} bytes)" if len(part) < len(data) else ""
-    # A character may have been cut in two at the end.
-    shown = (
-        part.decode(errors="ignore" if cut else "strict") if _is_text(data) else f"hex:{part.hex()}"
+    return Selection(
+        ids=tuple(ids),
+        kind=None if kind is None else kind.value,
+        table=str(TableName.parse(table)) if table else None,
+        reason=reason,
+        older_than=None if older_than is None else seconds(older_than, "--older-than"),
+        newer_than=None if newer_than is None else seconds(newer_than, "--newer-than"),
     )
-    return shown + cut
-
-
-def _is_text(data: bytes) -> bool:
-    try:
-        text = data.decode()
-    except UnicodeDecodeError:
-        return False
-    return all(character.isprintable() or character in "\t\r\n" for character in text)
-
-
-def _print(entries: Sequence[Entry], *, wide: bool = False) -> None:
-    if not entries:
-        err.print("no dead letters")
-        return
-    heads = ("ID", "KIND", "TABLE", "KEY", "LAST", "ATTEMPTS", "STATE", "REASON")
-    table = Grid(
-        *heads, last=("KIND", "ATTEMPTS", "STATE", "TABLE", "LAST"), whole=("ID",), wide=wide
-    )
-    for e in entries:
-        at = e.last_at.strftime("%Y-%m-%dT%H:%M:%SZ") if e.last_at else "-"
-        key = ",".join(e.key) if e.key else "-"
-        table.add_row(
-            e.id,
-            e.kind,
-            e.table or "-",
-            key,
-            at,
-            number(e.attempts),
-            e.state.value,
-            e.reason or "-",
-        )
-    out.print(table)
-
-
-def _print_results(results: Sequence[Result], output: Format) -> None:
-    if output is Format.JSON:
-        print_json([result.to_json() for result in results])
-        return
-    table = Grid("ID", "OUTCOME", "DETAIL", whole=("ID",))
-    for result in results:
-        table.add_row(result.id, result.outcome, command.completed(result.detail or ""))
-    if results:
-        out.print(table)
-    else:
-        err.print("no dead letters")

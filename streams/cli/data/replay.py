@@ -1,8 +1,6 @@
-"""`vectrue replay`: arguments and printing only; the work is in streams/replay/run.py,
-its control and its plan.
-"""
+"""`vectrue replay`: arguments and printing only; the work is in streams/replay."""
 
-import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated
 from uuid import UUID
@@ -15,6 +13,7 @@ from connectors.kafka.outbox import KafkaOutbox
 from connectors.kafka.rights import Right
 from connectors.postgres.session import Session
 from schemas.settings.reading import Settings
+from streams.cli.arguments import open_session
 from streams.cli.data import replay_options as options
 from streams.cli.data.replay_options import (
     STDIN,
@@ -30,7 +29,10 @@ from streams.cli.data.replay_options import (
     WhereOption,
 )
 from streams.cli.screen import replay_page as page
-from streams.cli.screen.output import Format, OutputOption, confirm, err, out, print_json
+from streams.cli.screen.confirmation import MANY_ROWS, YesOption, require_confirmation
+from streams.cli.screen.output import Format, OutputOption, err, out, print_json
+from streams.cli.screen.replay_plan_page import show_named, show_plan, show_since
+from streams.cli.screen.replay_progress import RunProgress
 from streams.common import targets as target_rules
 from streams.replay import keys as replay_keys
 from streams.replay import plan as replay_plan
@@ -43,9 +45,6 @@ from streams.replay.run import Replay
 app = typer.Typer(
     no_args_is_help=True, help="Re-embed rows by command: all of them, or those that need it."
 )
-
-_CONFIRM_ROWS = 100_000
-"""More rows than this are asked about on a terminal."""
 
 
 @app.command()
@@ -67,9 +66,9 @@ def plan(
 ) -> None:
     """Say what a run would do and cost, and do nothing.
 
-    Rows, those that are current already, those to embed, their texts, messages, time by
-    the rate last measured, WAL and disk, and the effect on live changes. What is not
-    known is `-`.
+    It counts rows, those that are current already and those to embed, and estimates
+    their texts, messages, time by the rate last measured, WAL, disk and the effect on
+    live changes. `-` means unknown.
 
     For example:
 
@@ -80,7 +79,7 @@ def plan(
     """
     settings = ctx.obj()
     request = options.request(only, where, since, force, keys, rate, max_live_lag, chunk)
-    session = Session(settings.postgres.dsn, role="replay", prefix=settings.kafka.topic_prefix)
+    session = open_session(settings, "replay")
     replay = _replay(settings, session)
     with options.lines(keys) as lines:
         prepared = replay.prepare(request, table or [], exact=exact)
@@ -106,18 +105,17 @@ def run(
     follow: Annotated[
         bool, typer.Option("--follow/--detach", help="watch to the end, or leave once all is sent")
     ] = True,
-    yes: Annotated[
-        bool, typer.Option("--yes", "-y", help="do not ask, however many rows it is")
-    ] = False,
+    yes: YesOption = False,
     output: OutputOption = Format.TABLE,
 ) -> None:
     """Send rows through the replay lane and follow until all are handled.
 
-    Prints its plan first. Rows whose vector is already right cost no model time (unless
-    --force), so a replay may be repeated at will. A replay that was interrupted (this
-    command, a worker, a machine) is finished by calling the command again; one over
-    --keys, once they are read, by `vectrue replay resume`. At least one replay worker
-    must run: `vectrue worker`, or `vectrue worker --role replay`.
+    It prints its plan first, and asks before it embeds more than 100,000 rows. Rows
+    whose vector is already right cost no model time (unless --force), so a replay may be
+    repeated at will. To finish a replay that was interrupted (this command, a worker, a
+    machine), run the command again; for one over --keys, once they are read, run
+    `vectrue replay resume`. At least one replay worker must run: `vectrue worker`, or
+    `vectrue worker --role replay`.
 
     Ctrl-C ends only the watching. A second run over a table is refused while one is
     unfinished, unless it is about another vector column; one that the keeper began ends
@@ -138,32 +136,33 @@ def run(
     settings = ctx.obj()
     request = options.request(only, where, since, force, keys, rate, max_live_lag, chunk)
     topics.require_rights(settings, [Right("topic", settings.replay_topic, "WRITE")], [])
-    session = Session(settings.postgres.dsn, role="replay", prefix=settings.kafka.topic_prefix)
+    session = open_session(settings, "replay")
     replay = _replay(settings, session)
     run_id: UUID | None = None
     try:
         with options.lines(keys) as lines:
             prepared = replay.prepare(request, table or [])
             named = _named(prepared, keys)
-            if prepared.surveys and not _agreed(settings, session, prepared, yes):
-                raise typer.Exit(1)
+            if prepared.surveys:
+                _require_consent(settings, session, prepared, yes=yes)
             run_id = replay.begin_keys(prepared, lines, named) if named else replay.begin(prepared)
-        page.show_named(named)
+        show_named(named)
         if run_id is not None:
             resumed = prepared.unfinished is not None
             page.announce(run_id, resumed)
-            with page.Bars(lambda: replay_plan.members(settings)[0]) as bars:
-                replay.feed(run_id, bars.show, everything=resumed)
+            with RunProgress(lambda: replay_plan.members(settings)[0]) as progress:
+                replay.feed(run_id, progress.show, everything=resumed)
                 if not follow:
                     _detached(run_id, output, named)
                     return
-                replay.follow(run_id, bars.show)
+                replay.follow(run_id, progress.show)
         outcome = replay.outcome(run_id, prepared, named)
     except KeyboardInterrupt:
         _leave(run_id, keys)
         raise typer.Exit(130) from None
-    for advice in replay_advice.after(session, prepared.targets) if run_id else ():
-        err.print(advice, soft_wrap=True)
+    if run_id:
+        for advice in replay_advice.after(session, prepared.targets):
+            err.print(advice)
     if output is Format.JSON:
         print_json(outcome.to_json())
     else:
@@ -179,10 +178,10 @@ def status(
     ] = None,
     output: OutputOption = Format.TABLE,
 ) -> None:
-    """Show how runs are, from any shell on any host: the unfinished ones and the last
-    few others, or one.
+    """Show runs, from any shell on any host: the unfinished ones and the last few
+    others, or one.
 
-    A run that stands still says why: `waiting: live lag 41s > 30s`.
+    A run that does not move says why: `waiting: live lag 41s > 30s`.
 
     For example:
 
@@ -195,13 +194,13 @@ def status(
     elif statuses:
         page.show_statuses(statuses, wide=output is Format.WIDE)
     else:
-        out.print("there was no run yet: vectrue replay plan")
+        out.print("no replay was run yet: vectrue replay plan")
 
 
 @app.command()
 def pause(ctx: typer.Context, run_id: RunArgument = None) -> None:
-    """Stop work on a run after the micro-batches in hand. Other runs go on; rows done
-    stay done.
+    """Stop work on a run after the micro-batches in hand. Other runs go on; rows that
+    are done stay done.
 
     For example:
 
@@ -209,16 +208,16 @@ def pause(ctx: typer.Context, run_id: RunArgument = None) -> None:
         vectrue replay pause 3f2a
     """
     found = _control(ctx).pause(run_id)
-    err.print(f"run {found.run} is paused: vectrue replay resume {found.run}", soft_wrap=True)
+    err.print(f"run {found.run} is paused: vectrue replay resume {found.run}")
 
 
 @app.command()
 def resume(ctx: typer.Context, run_id: RunArgument = None) -> None:
-    """Go on with a paused run, or with one whose command is gone: enumerate and send
-    its rest. Does not follow it.
+    """Continue a paused run, or one whose command is gone: enumerate and send its rest.
+    Does not follow it.
 
-    The only way to go on with a run over --keys, or over rows that `vectrue dlq
-    redrive` took out of quarantine.
+    The only way to continue a run over --keys, or over rows that `vectrue dlq redrive`
+    took out of quarantine.
 
     For example:
 
@@ -226,9 +225,9 @@ def resume(ctx: typer.Context, run_id: RunArgument = None) -> None:
         vectrue replay resume 3f2a && vectrue replay status 3f2a
     """
     settings = ctx.obj()
-    session = Session(settings.postgres.dsn, role="replay", prefix=settings.kafka.topic_prefix)
+    session = open_session(settings, "replay")
     found = Control(session, settings).resume(run_id, _replay(settings, session))
-    err.print(f"run {found.run} goes on: vectrue replay status {found.run}", soft_wrap=True)
+    err.print(f"run {found.run} goes on: vectrue replay status {found.run}")
 
 
 @app.command()
@@ -239,7 +238,7 @@ def cancel(ctx: typer.Context, run_id: RunArgument = None) -> None:
 
         vectrue replay cancel 3f2a
     """
-    err.print(f"run {_control(ctx).cancel(run_id).run} is cancelled", soft_wrap=True)
+    err.print(f"run {_control(ctx).cancel(run_id).run} is cancelled")
 
 
 @app.command("set")
@@ -261,29 +260,34 @@ def set_(
         vectrue replay set --rate 200/s
         vectrue replay set 3f2a rate=none max-live-lag=30s
     """
-    run_id, *items = values if values and "=" not in values[0] else [None, *(values or ())]
-    limits = options.limits([item for item in items if item is not None], rate, max_live_lag)
+    run_id, items = _split(values or [])
+    limits = options.limits(items, rate, max_live_lag)
     found = _control(ctx).limit(run_id, limits)
-    shown = {"rate": page.rate_limit, "max_live_lag": page.lag_limit}
-    err.print(
-        f"run {found.run}: {', '.join(shown[name](value) for name, value in limits.items())}",
-        soft_wrap=True,
-    )
+    words = []
+    for name, value in limits.items():
+        words.append(page.rate_limit(value) if name == "rate" else page.lag_limit(value))
+    err.print(f"run {found.run}: {', '.join(words)}")
 
 
-def _agreed(settings: Settings, session: Session, prepared: Prepared, yes: bool) -> bool:
-    made = _plan(settings, session, prepared, Format.TABLE)
-    if yes or made.to_embed <= _CONFIRM_ROWS or not (sys.stdin.isatty() and err.is_terminal):
-        return True
-    return confirm(f"embed {made.to_embed:,} rows?")
+def _split(values: Sequence[str]) -> tuple[str | None, Sequence[str]]:
+    """Part the run's id, which may be left out, from the limits."""
+    if values and "=" not in values[0]:
+        return values[0], values[1:]
+    return None, values
+
+
+def _require_consent(
+    settings: Settings, session: Session, prepared: Prepared, *, yes: bool
+) -> None:
+    to_embed = _plan(settings, session, prepared, Format.TABLE).to_embed
+    if to_embed > MANY_ROWS:
+        require_confirmation(f"Embed {to_embed:,} rows?", yes=yes)
 
 
 def _named(prepared: Prepared, keys: str | None) -> Named | None:
-    return (
-        Named(STDIN if keys == "-" else keys, str(prepared.targets[0].table))
-        if keys is not None
-        else None
-    )
+    if keys is None:
+        return None
+    return Named(STDIN if keys == "-" else keys, str(prepared.targets[0].table))
 
 
 def _plan(
@@ -294,58 +298,44 @@ def _plan(
     named: Named | None = None,
 ) -> replay_plan.ReplayPlan:
     if prepared.unfinished is not None:
-        err.print(
-            f"run {prepared.unfinished.run} is not finished; `replay run` goes on with it",
-            soft_wrap=True,
-        )
+        err.print(f"run {prepared.unfinished.run} is not finished; `replay run` goes on with it")
     made = replay_plan.plan(settings, session, prepared, named)
-    page.show_since(prepared.request.since, SystemClock().now())
-    page.show_named(named)
+    show_since(prepared.request.since, SystemClock().now())
+    show_named(named)
     if output is Format.JSON:
         print_json(made.to_json())
     else:
-        page.show_plan(made)
+        show_plan(made)
     return made
 
 
 def _detached(run_id: UUID, output: Format, named: Named | None) -> None:
-    err.print(
-        f"all is sent; the workers do the rest: vectrue replay status {run_id}", soft_wrap=True
-    )
+    err.print(f"all is sent; the workers do the rest: vectrue replay status {run_id}")
     if output is Format.JSON:
-        print_json(
-            {"run": str(run_id), "state": "running", "keys": named.to_json() if named else None}
-        )
+        keys = named.to_json() if named else None
+        print_json({"run": str(run_id), "state": "running", "keys": keys})
 
 
 def _leave(run_id: UUID | None, keys: str | None) -> None:
     if run_id is None:
         err.print("stopped before anything was sent")
         return
-    told = (
+    err.print(
         "no longer watched: the workers go on with what was sent; stop them: vectrue replay "
         f"pause {run_id}"
     )
-    err.print(told, soft_wrap=True)
-    again = (
-        f"`vectrue replay resume {run_id}`"
-        if keys
-        else "`vectrue replay run` with the same options"
-    )
-    err.print(f"{again} takes it up again", soft_wrap=True)
+    # Keys from standard input cannot be read again: the ledger has them.
+    if keys:
+        err.print(f"`vectrue replay resume {run_id}` takes it up again")
+    else:
+        err.print("`vectrue replay run` with the same options takes it up again")
 
 
 def _control(ctx: typer.Context) -> Control:
     settings = ctx.obj()
-    return Control(
-        Session(settings.postgres.dsn, role="replay", prefix=settings.kafka.topic_prefix), settings
-    )
+    return Control(open_session(settings, "replay"), settings)
 
 
 def _replay(settings: Settings, session: Session) -> Replay:
-    return Replay(
-        settings,
-        session,
-        KafkaOutbox(settings, target_rules.standing(settings, session)),
-        SystemClock(),
-    )
+    outbox = KafkaOutbox(settings, target_rules.standing(settings, session))
+    return Replay(settings, session, outbox, SystemClock())

@@ -6,26 +6,37 @@ too, there and as `rate=...`.
 """
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
 from connectors.clock import SystemClock
-from schemas.duration import parse_duration, parse_past
+from schemas.duration import parse_past
 from schemas.reports.replay import Only, Request, is_lifted, parse_rate
 from schemas.text_lines import decoded
+from streams.cli.arguments import seconds
 
 STDIN = "standard input"
+
+
+class RowChoice(StrEnum):
+    """Which rows a run is about."""
+
+    MISSING = "missing"
+    STALE = "stale"
+    ALL = "all"
+
 
 TablesOption = Annotated[
     list[str] | None, typer.Option("--table", "-t", help="only this table; may be repeated")
 ]
 OnlyOption = Annotated[
-    str | None,
+    RowChoice | None,
     typer.Option(
         "--only",
         help=(
@@ -51,7 +62,7 @@ SinceOption = Annotated[
 KeysOption = Annotated[
     str | None,
     typer.Option(
-        "--keys", metavar="FILE|-", help="the rows by key, one a line; - is standard input"
+        "--keys", metavar="FILE|-", help="the rows by key, one per line; - is standard input"
     ),
 ]
 RateOption = Annotated[
@@ -61,7 +72,8 @@ RateOption = Annotated[
 LagOption = Annotated[
     str | None,
     typer.Option(
-        "--max-live-lag", help="wait while a live change is older: 30s, 5m; none: the setting's"
+        "--max-live-lag",
+        help="wait while a live change is older: 30s, 5m; none: as in the settings",
     ),
 ]
 ForceOption = Annotated[
@@ -85,7 +97,7 @@ _LIMITS = ("rate", "max-live-lag")
 
 
 def request(
-    only: str | None,
+    only: RowChoice | None,
     where: str | None,
     since: str | None,
     force: bool,
@@ -94,54 +106,60 @@ def request(
     max_live_lag: str | None,
     chunk: int | None,
 ) -> Request:
-    """What is asked for; keys name the rows, so nothing else may.
+    """Return what is asked for; where keys name the rows, nothing else may.
 
     Raises:
-        BadParameter: an option is not understood, or one beside --keys names rows as
-            well.
+        BadParameter: an option is not understood, or one beside --keys names rows too.
     """
-    beside = [
-        name
-        for name, value in (("--only", only), ("--where", where), ("--since", since))
-        if value is not None
-    ]
+    beside = []
+    for name, value in (("--only", only), ("--where", where), ("--since", since)):
+        if value is not None:
+            beside.append(name)
     if keys is not None and beside:
         raise typer.BadParameter(
             f"names the rows already; leave out {' and '.join(beside)}", param_hint="--keys"
         )
+    wanted = RowChoice.ALL if keys is not None else only or RowChoice.STALE
     return Request(
-        "all" if keys is not None else _only(only or "stale"),
-        where,
-        _time(since),
-        force,
-        keys is not None,
-        _rate(rate, "--rate"),
-        _lag(max_live_lag, "--max-live-lag"),
-        chunk,
+        only=cast("Only", wanted.value),
+        where=where,
+        since=_time(since),
+        force=force,
+        keys=keys is not None,
+        rate=_rate(rate, "--rate"),
+        max_live_lag=_lag(max_live_lag, "--max-live-lag"),
+        chunk_size=chunk,
     )
 
 
 def limits(
-    values: list[str], rate: str | None, max_live_lag: str | None
+    values: Sequence[str], rate: str | None, max_live_lag: str | None
 ) -> dict[str, float | None]:
-    """The limits that `set` is given, as options or as `rate=... max-live-lag=...`, by
-    the name in the ledger.
+    """Return the limits that `set` is given, by their names in the ledger.
+
+    Args:
+        values: as `rate=200/s`, `max-live-lag=30s`.
+        rate: of the option --rate.
+        max_live_lag: of the option --max-live-lag.
 
     Raises:
         BadParameter: one is not understood, is given twice, or there is none.
     """
-    given = [
-        (f"--{name}", value)
-        for name, value in zip(_LIMITS, (rate, max_live_lag), strict=True)
-        if value is not None
-    ]
-    given += [(name, value) for name, _, value in (item.partition("=") for item in values)]
+    given: list[tuple[str, str]] = []
+    if rate is not None:
+        given.append(("--rate", rate))
+    if max_live_lag is not None:
+        given.append(("--max-live-lag", max_live_lag))
+    for item in values:
+        name, _, value = item.partition("=")
+        given.append((name, value))
     found: dict[str, float | None] = {}
     for written, value in given:
         name = written.removeprefix("--").replace("_", "-")
         if name not in _LIMITS:
             raise typer.BadParameter(f"{written!r} is neither rate=... nor max-live-lag=...")
-        if (column := name.replace("-", "_")) in found:
+        column = name.replace("-", "_")
+        if column in found:
             raise typer.BadParameter(f"{name} is given twice")
         found[column] = _rate(value, written) if name == "rate" else _lag(value, written)
     if not found:
@@ -151,7 +169,7 @@ def limits(
 
 @contextmanager
 def lines(keys: str | None) -> Iterator[Iterable[str]]:
-    """The lines of --keys, none without it.
+    """Open the file of --keys, and yield its lines; none without it.
 
     Raises:
         BadParameter: the file cannot be read.
@@ -171,19 +189,11 @@ def lines(keys: str | None) -> Iterator[Iterable[str]]:
             yield decoded(file, keys)
 
 
-def _only(value: str) -> Only:
-    match value:
-        case "missing" | "stale" | "all":
-            return value
-        case _:
-            raise typer.BadParameter(
-                f"{value!r} is not one of missing, stale, all", param_hint="--only"
-            )
-
-
 def _rate(text: str | None, name: str) -> float | None:
+    if text is None:
+        return None
     try:
-        return None if text is None else parse_rate(text)
+        return parse_rate(text)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint=name) from error
 
@@ -191,17 +201,16 @@ def _rate(text: str | None, name: str) -> float | None:
 def _lag(text: str | None, name: str) -> float | None:
     if text is None or is_lifted(text):
         return None
-    try:
-        value = parse_duration(text)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint=name) from error
+    value = seconds(text, name)
     if value == 0:
-        raise typer.BadParameter("has to be more than 0", param_hint=name)
+        raise typer.BadParameter("must be more than 0", param_hint=name)
     return value
 
 
 def _time(text: str | None) -> datetime | None:
+    if text is None:
+        return None
     try:
-        return None if text is None else parse_past(text, SystemClock().now())
+        return parse_past(text, SystemClock().now())
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--since") from error

@@ -1,6 +1,4 @@
-"""`vectrue verify`: arguments and printing only; the work is in
-streams/audit/verify.py.
-"""
+"""`vectrue verify`: arguments and printing only; the work is in streams/audit/verify.py."""
 
 import secrets
 from collections.abc import Sequence
@@ -15,17 +13,20 @@ from connectors.postgres.session import Session
 from schemas.reports.audit_report import FINDINGS, STATES, Truth, verdict
 from schemas.settings.reading import Settings
 from streams.audit.verify import Verify
+from streams.cli.arguments import count_or_all, open_session
+from streams.cli.formatting import cosine, heading, key, number
+from streams.cli.screen.bars import counting_bars
+from streams.cli.screen.confirmation import MANY_ROWS, YesOption, require_confirmation
 from streams.cli.screen.output import (
     Format,
     OutputOption,
-    count_or_all,
-    counting_bars,
     err,
-    number,
     out,
     print_json,
+    print_warning,
 )
-from streams.cli.screen.replay_page import Bars, announce
+from streams.cli.screen.replay_page import announce
+from streams.cli.screen.replay_progress import RunProgress
 from streams.cli.screen.tables import Grid
 from streams.common import embedders
 from streams.common.embedders import Embedders
@@ -45,32 +46,34 @@ def verify(
         list[str] | None, typer.Option("--table", "-t", help="only this table; may be repeated")
     ] = None,
     repair: Annotated[
-        bool, typer.Option("--repair", help="send what is untrue to replay, and check again")
+        bool, typer.Option("--repair", help="replay what is untrue, and check again")
     ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="with --repair: say what would be done, do nothing")
     ] = False,
     seed: Annotated[
-        int | None, typer.Option(min=0, max=2**31 - 1, help="draw the same rows as another time")
+        int | None,
+        typer.Option(min=0, max=2**31 - 1, help="draw the same random rows as an earlier run"),
     ] = None,
+    yes: YesOption = False,
     output: OutputOption = Format.TABLE,
 ) -> None:
     """Check that every vector is true, and exit 1 while one is not.
 
     True is a row that is current, blank, unreadable, or in quarantine with its reason.
-    Beside the states of `vectrue status`, vectors are counted that have the wrong
+    Beside the states of `vectrue status`, it counts vectors that have the wrong
     dimension, are not finite or not of unit length, are not the ones that were written
-    with their provenance, say no provenance, or name a model that this database never
-    wanted. Reads every vector once.
+    with their provenance, have no provenance, or name a model that this database never
+    wanted. It reads every vector once.
 
-    A vector of before digests were kept that was overwritten by another one of unit
-    length looks right. Only --deep finds it: it embeds texts again and reports every
-    cosine under 0.999. A sample finds such a vector with luck only; --deep all checks
+    A vector that was overwritten by another one of unit length, before digests were
+    kept, looks right. Only --deep finds it: it embeds texts again and reports every
+    cosine below 0.999. A sample finds such a vector with luck only; --deep all checks
     every row, which takes as long as embedding the table. The configured model must be
-    the one that the tables want. Nothing is known about changes on their way: rows that
-    wait for the worker count as stale.
+    the one that the tables want. Changes on their way are not known: rows that wait for
+    the worker count as stale.
 
-    --repair takes the hash from untrue vectors, which stay readable, replays all that
+    --repair removes the hash from untrue vectors, which stay readable, replays all that
     is stale, and checks again. At least one replay worker must run: `vectrue worker`.
 
     For example:
@@ -84,31 +87,46 @@ def verify(
         raise typer.BadParameter("it belongs to --repair", param_hint="--dry-run")
     count = None if deep is None else count_or_all(deep, "--deep")
     settings: Settings = ctx.obj()
-    session = Session(settings.postgres.dsn, role="verify", prefix=settings.kafka.topic_prefix)
+    session = open_session(settings, "verify")
     audit = Audit(settings.postgres, prefix=settings.kafka.topic_prefix)
     checks = Verify(settings, audit, session, table or [])
-    models = embedders.for_targets(settings, session, checks.targets) if deep is not None else None
+    models = None
+    report: dict[str, Any] = {}
+    if deep is not None:
+        models = embedders.for_targets(settings, session, checks.targets)
     draw = secrets.randbits(31) if seed is None else seed
     found = checks.scan()
     if models is not None:
-        with counting_bars() as progress:
-            found = checks.deep(found, models, count, draw, progress)
-    report: dict[str, Any] = {"seed": draw} if models else {}
-    if repair and not all(truth.is_true for truth in found):
+        with counting_bars() as bars:
+            found = checks.deep(found, models, count, draw, bars)
+        report["seed"] = draw
+    if repair and not _is_true(found):
         if output is not Format.JSON:
             _print(found, wide=output is Format.WIDE)
         report["repair"] = _plan(found)
         if dry_run:
-            _tell_plan(found)
+            _print_plan(found)
         else:
+            _require_consent(found, yes=yes)
             found, report["repair"] = _repair(settings, session, checks, found, models)
-    true = all(truth.is_true for truth in found)
+    true = _is_true(found)
     if output is Format.JSON:
         tables = [truth.to_json() for truth in found]
         print_json({"tables": tables, "true": true, "verdict": verdict(found), **report})
+    # A dry run has shown the same table above.
     elif not (repair and dry_run and not true):
         _print(found, wide=output is Format.WIDE)
     raise typer.Exit(0 if true else 1)
+
+
+def _is_true(found: Sequence[Truth]) -> bool:
+    return all(truth.is_true for truth in found)
+
+
+def _require_consent(found: Sequence[Truth], *, yes: bool) -> None:
+    untrue = sum(truth.untrue for truth in found)
+    if untrue > MANY_ROWS:
+        require_confirmation(f"Embed {untrue:,} rows?", yes=yes)
 
 
 def _repair(
@@ -120,12 +138,12 @@ def _repair(
 ) -> tuple[list[Truth], dict[str, Any]]:
     replay = Replay(settings, session, KafkaOutbox(settings, checks.targets), SystemClock())
     try:
-        with Bars(lambda: replay_plan.members(settings)[0]) as bars:
-            disowned, outcome = checks.repair(found, replay, announce, bars.show)
+        with RunProgress(lambda: replay_plan.members(settings)[0]) as progress:
+            disowned, outcome = checks.repair(found, replay, announce, progress.show)
     except KeyboardInterrupt:
         err.print("no longer watched: the workers go on; `vectrue replay run` takes it up again")
         raise typer.Exit(130) from None
-    err.print(f"{disowned:,} vectors lost their hash; checking again", soft_wrap=True)
+    err.print(f"{disowned:,} vectors lost their hash; checking again")
     done = {
         **_plan(found),
         "hashes_removed": disowned,
@@ -141,67 +159,78 @@ def _plan(found: Sequence[Truth]) -> dict[str, Any]:
     }
 
 
-def _tell_plan(found: Sequence[Truth]) -> None:
+def _print_plan(found: Sequence[Truth]) -> None:
     for truth in found:
         if truth.untrue:
-            name = f"{truth.table}.{truth.column}"
             stale = truth.untrue - truth.disowned
             err.print(
-                f"would take the hash from {truth.disowned:,} vectors of {name}, which stay "
-                "readable, and replay them "
-                f"with {stale:,} rows that are missing or stale",
-                soft_wrap=True,
+                f"would take the hash from {truth.disowned:,} vectors of {_name(truth)}, "
+                f"which stay readable, and replay them with {stale:,} rows that are missing "
+                "or stale"
             )
 
 
 def _print(found: Sequence[Truth], *, wide: bool = False) -> None:
-    names = [name for name in FINDINGS if any(truth.count(name) for truth in found)]
-    heads = [_title(name) for name in (*STATES, *names)]
-    table = Grid("TABLE", "COLUMN", "ROWS", *heads, zeros=heads[1:], last=("COLUMN",), wide=wide)
+    counted = list(STATES)
+    for name in FINDINGS:
+        if any(truth.count(name) for truth in found):
+            counted.append(name)
+    headings = [heading(name) for name in counted]
+    table = Grid(
+        "TABLE",
+        "COLUMN",
+        "ROWS",
+        *headings,
+        zeros=headings[1:],
+        last=("COLUMN",),
+        wide=wide,
+    )
     for truth in found:
-        counts = (truth.rows, *(truth.count(name) for name in (*STATES, *names)))
-        table.add_row(truth.table, truth.column, *map(number, counts))
+        counts = [number(truth.count(name)) for name in counted]
+        table.add_row(truth.table, truth.column, number(truth.rows), *counts)
     out.print(table)
     for truth in found:
-        for name, keys in truth.samples.items():
-            shown = " ".join(",".join(key) for key in keys)
-            _line(f"{truth.table}.{truth.column}: {_title(name).lower()}: {shown}")
+        _print_samples(truth)
         _print_deep(truth)
-    sentences = [
-        truth.textless.sentence for truth in found if truth.textless and truth.textless.sentence
-    ]
-    for sentence in dict.fromkeys(sentences):
-        out.print(f"warning: {sentence}", style="yellow", soft_wrap=True)
-    style = "green" if all(truth.is_true for truth in found) else "red"
-    out.print(verdict(found), style=style, soft_wrap=True)
+    _print_textless(found)
+    out.print(verdict(found), style="green" if _is_true(found) else "red")
+
+
+def _print_samples(truth: Truth) -> None:
+    for name, keys in truth.samples.items():
+        shown = " ".join(key(values) for values in keys)
+        out.print(f"{_name(truth)}: {heading(name).lower()}: {shown}")
 
 
 def _print_deep(truth: Truth) -> None:
-    if truth.deep is None:
+    deep = truth.deep
+    if deep is None:
         return
-    name = f"{truth.table}.{truth.column}"
-    lowest, mean = (_cosine(value) for value in (truth.deep.lowest_cosine, truth.deep.mean_cosine))
-    _line(f"{name}: {truth.deep.checked:,} compared, lowest cosine {lowest}, mean {mean}")
-    for row in truth.deep.untrue:
-        _line(
-            f"{name}: row {','.join(row.key)} has another vector than its text makes: cosine "
-            f"{_cosine(row.cosine)}"
+    name = _name(truth)
+    out.print(
+        f"{name}: {deep.checked:,} compared, lowest cosine {cosine(deep.lowest_cosine)}, "
+        f"mean {cosine(deep.mean_cosine)}"
+    )
+    for row in deep.untrue:
+        out.print(
+            f"{name}: row {key(row.key)} has another vector than its text makes: cosine "
+            f"{cosine(row.cosine)}"
         )
-    for count, what in (
-        (truth.deep.skipped, "changed meanwhile"),
-        (truth.deep.refused, "not taken by the model now"),
-    ):
-        if count:
-            _line(f"{name}: {count:,} not compared: {what}")
+    if deep.skipped:
+        out.print(f"{name}: {deep.skipped:,} not compared: changed meanwhile")
+    if deep.refused:
+        out.print(f"{name}: {deep.refused:,} not compared: not taken by the model now")
 
 
-def _line(text: str) -> None:
-    out.print(text, soft_wrap=True)
+def _print_textless(found: Sequence[Truth]) -> None:
+    # Two columns of a table have the same sentence: it is printed once.
+    sentences: dict[str, None] = {}
+    for truth in found:
+        if truth.textless and truth.textless.sentence:
+            sentences[truth.textless.sentence] = None
+    for sentence in sentences:
+        print_warning(sentence)
 
 
-def _title(name: str) -> str:
-    return name.upper().replace("_", "-")
-
-
-def _cosine(value: float | None) -> str:
-    return "-" if value is None else f"{value:.6f}"
+def _name(truth: Truth) -> str:
+    return f"{truth.table}.{truth.column}"

@@ -1,9 +1,9 @@
 """Commands about models and searches.
 
-compare  arguments and the report in the terminal
-quality  judged queries now; judged queries made of feedback
-model    `vectrue model pull`, `info` and `check`: the weights that make the vectors
-score    vectrue score
-search   vectrue search
-serve    vectrue serve
+search   `vectrue search`: the rows nearest to a text
+serve    `vectrue serve`: search, scores and embeddings over HTTP
+model    `vectrue model`: pull, info, check
+compare  `vectrue compare`: two models on judged queries
+quality  `vectrue quality`: judged queries asked now, and made of feedback
+score    `vectrue score`: grade an answer, and calibrate the grades
 """

@@ -1,29 +1,25 @@
-"""`vectrue compare`: arguments and printing only; the work is in
-streams/evaluation/compare/compare.py.
-"""
+"""`vectrue compare`: arguments and printing only; the work is in streams/evaluation."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, TaskID
-from rich.progress import Progress as Bars
 
 from connectors.clock import SystemClock
 from connectors.models import by_name
 from schemas.printable import beginning
 from schemas.reports.comparison import Comparison
 from schemas.settings.reading import Settings
-from streams.cli.screen.output import Format, OutputOption, err, label, out, print_json
+from streams.cli.formatting import UNKNOWN
+from streams.cli.screen.bars import counting_bars
+from streams.cli.screen.output import Format, OutputOption, err, out, print_json
 from streams.cli.screen.tables import Grid
 from streams.evaluation import judged, measures
 from streams.evaluation.compare import columns as compare_columns
 from streams.evaluation.compare import models as compare_models
 from streams.evaluation.compare import report as compare_report
 from streams.evaluation.compare import words as compare_words
-from streams.evaluation.compare.compare import Options, Progress
+from streams.evaluation.compare.compare import Options
 
 
 def compare(
@@ -62,10 +58,10 @@ def compare(
     cost?
 
     A and B are names as in model.name: lexical, multilingual-e5-small, BAAI/bge-m3, a
-    folder; NAME:N says the number of dimensions where the model leaves it open
+    folder; NAME:N sets the number of dimensions where the model leaves it open
     (lexical:256). Device, threads and batch size are those of [model]. --columns
     compares the old and the new column of a migration instead, as they are in the
-    database. Nothing is written to it.
+    database. Nothing is written to the database.
 
     FILE has a line for each query: {"query": "...", "relevant": [17, 42], "kind":
     "typo"}. The ids are keys of the table, or of --corpus ({"id": 17, "text": "..."});
@@ -73,13 +69,13 @@ def compare(
     was kept because a model finds it, so it is not asked.
 
     Quality is that of exact search: recall@k, MRR and nDCG@10 with 95 % bootstrap
-    intervals, and B - A paired by query. Cost is measured with each model in a process
-    of its own, in turns: latency, texts per second, memory, bytes.
+    intervals, and B - A paired by query. Cost is measured with each model in its own
+    process, alternately: latency, texts per second, memory, bytes.
 
     For example:
 
         vectrue compare jhgan/ko-sroberta-multitask BAAI/bge-m3 -q queries.jsonl -t public.questions
-        vectrue compare lexical multilingual-e5-small -q queries.jsonl --corpus questions.jsonl --html report.html
+        vectrue compare lexical multilingual-e5-small -q queries.jsonl --corpus questions.jsonl
         vectrue compare --columns -q queries.jsonl -t public.questions -o json | jq .verdict
     """
     _check(a, b, columns=columns, corpus=corpus, table=table)
@@ -89,7 +85,7 @@ def compare(
     settings: Settings = ctx.obj()
     asked = judged.read_queries(queries)
     options, clock = Options(k, seed), SystemClock()
-    with _bars() as tell:
+    with counting_bars(transient=True) as tell:
         if columns:
             found = compare_columns.run(settings, table, asked, clock, options, tell)
         else:
@@ -97,15 +93,11 @@ def compare(
                 by_name.named(a or "", settings.model),
                 by_name.named(b or "", settings.model),
             )
-            read = (
-                compare_models.Corpus(judged.read_corpus(corpus, text_field), str(corpus))
-                if corpus
-                else compare_models.from_table(settings, table)
-            )
-            found = compare_models.run(settings, models, asked, read, clock, options, tell)
+            texts = _corpus(settings, table, corpus, text_field)
+            found = compare_models.run(settings, models, asked, texts, clock, options, tell)
     if html is not None:
         compare_report.write(found, html)
-        err.print(f"the report is in {html}", soft_wrap=True)
+        err.print(f"the report is in {html}")
     if output is Format.JSON:
         print_json(found.to_json())
     else:
@@ -127,26 +119,19 @@ def _check(
         )
 
 
-@contextmanager
-def _bars() -> Iterator[Progress]:
-    """How far it is, on stderr, on a terminal only."""
-    shown = (label(), BarColumn(bar_width=24), MofNCompleteColumn())
-    with Bars(*shown, console=err, disable=not err.is_terminal, transient=True) as progress:
-        tasks: dict[str, TaskID] = {}
-
-        def tell(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = progress.add_task(what, total=total)
-            progress.update(tasks[what], completed=done)
-
-        yield tell
+def _corpus(
+    settings: Settings, table: str | None, file: Path | None, field: str
+) -> compare_models.Corpus:
+    if file is None:
+        return compare_models.from_table(settings, table)
+    return compare_models.Corpus(judged.read_corpus(file, field), str(file))
 
 
 def _print(found: Comparison) -> None:
-    out.print(f"A  {found.a.name}", soft_wrap=True)
-    out.print(f"B  {found.b.name}", soft_wrap=True)
+    out.print(f"A  {found.a.name}")
+    out.print(f"B  {found.b.name}")
     left_out = f"; {found.left_out} left out as selected" if found.left_out else ""
-    out.print(f"{found.queries} judged queries on {found.corpus}{left_out}", soft_wrap=True)
+    out.print(f"{found.queries} judged queries on {found.corpus}{left_out}")
     out.print()
     for way in found.ways:
         _print_quality(found, way)
@@ -155,18 +140,23 @@ def _print(found: Comparison) -> None:
         cost.add_row(*row)
     out.print(cost)
     _print_differing(found)
-    for line in (compare_words.METHOD, *(f"note: {note}" for note in found.notes)):
-        out.print(line, soft_wrap=True)
-    style = "green" if found.line().difference.sign else "yellow"
-    out.print(found.verdict, style=style, soft_wrap=True)
+    out.print(compare_words.METHOD)
+    for note in found.notes:
+        out.print(f"note: {note}")
+    out.print(found.verdict, style="green" if found.line().difference.sign else "yellow")
 
 
 def _print_quality(found: Comparison, way: str) -> None:
     quality = Grid(f"{way.upper()} SEARCH", "QUERIES", "MEASURE", "A", "B", "B - A")
     for line in found.quality[way]:
-        shown = compare_words.estimate(line.difference, signed=True)
-        estimates = (compare_words.estimate(line.a), compare_words.estimate(line.b), shown)
-        quality.add_row(line.group, str(line.queries), line.measure, *estimates)
+        quality.add_row(
+            line.group,
+            str(line.queries),
+            line.measure,
+            compare_words.estimate(line.a),
+            compare_words.estimate(line.b),
+            compare_words.estimate(line.difference, signed=True),
+        )
     out.print(quality)
     out.print()
 
@@ -175,12 +165,22 @@ def _print_differing(found: Comparison) -> None:
     if not found.differing:
         return
     most = Grid(
-        "THE QUERIES THAT DIFFER MOST", "KIND", "RANK IN A", "RANK IN B", "FIRST IN A", "FIRST IN B"
+        "THE QUERIES THAT DIFFER MOST",
+        "KIND",
+        "RANK IN A",
+        "RANK IN B",
+        "FIRST IN A",
+        "FIRST IN B",
     )
     for one in found.differing:
-        firsts = (beginning(text or "-") for text in (one.a_first, one.b_first))
-        ranks = (compare_words.rank(rank, found.depth) for rank in (one.a_rank, one.b_rank))
-        most.add_row(one.query.text, one.query.kind or "-", *ranks, *firsts)
+        most.add_row(
+            one.query.text,
+            one.query.kind or UNKNOWN,
+            compare_words.rank(one.a_rank, found.depth),
+            compare_words.rank(one.b_rank, found.depth),
+            beginning(one.a_first or UNKNOWN),
+            beginning(one.b_first or UNKNOWN),
+        )
     out.print()
     out.print(most)
     out.print()

@@ -1,4 +1,4 @@
-"""`vectrue model pull`, `info` and `check`: the weights that make the vectors.
+"""`vectrue model`: fetch, describe and check the weights that make the vectors.
 
 Hazard: `pull` is the only command that downloads weights (2.3 GB for bge-m3); a worker
 never does.
@@ -20,13 +20,13 @@ from connectors.models import (
     store_half_copy,
 )
 from connectors.models.placement import Placement
-from connectors.postgres.session import Session
 from connectors.postgres.setup import schema
 from schemas.reports.model_record import ModelRecord
 from schemas.settings.reading import Settings
 from schemas.settings.sections import ModelSettings
+from streams.cli.arguments import open_session
+from streams.cli.formatting import UNKNOWN, size
 from streams.cli.screen.output import Format, OutputOption, err, out, print_exactly, print_json
-from streams.cli.screen.replay_page import size
 from streams.cli.screen.tables import Grid
 from streams.evaluation import model_check
 from streams.evaluation.model_check import Checked
@@ -34,6 +34,9 @@ from streams.evaluation.model_check import Checked
 app = typer.Typer(help="The model that makes the vectors.", no_args_is_help=True)
 
 _WIDTH = 14
+Known = Sequence[tuple[ModelRecord, list[str]]]
+"""Models, each with the columns that want it."""
+
 _LABELS = {"load_peak": "while loading", "batch": "largest batch"}
 NameArgument = Annotated[
     str | None, typer.Argument(metavar="[NAME]", help="another model than model.name")
@@ -41,7 +44,7 @@ NameArgument = Annotated[
 RevisionOption = Annotated[
     str | None,
     typer.Option(
-        "--revision", help="commit, tag or branch of its repository; model.revision when left out"
+        "--revision", help="commit, tag or branch of its repository; by default model.revision"
     ),
 ]
 
@@ -59,14 +62,14 @@ def pull(
     ] = False,
     output: OutputOption = Format.TABLE,
 ) -> None:
-    """Fetch the model into the local cache, if it is not there; prints its folder.
+    """Download the model into the local cache, if it is not there, and print its folder.
 
-    The disk is asked first, an interrupted download goes on where it stopped, and only
-    what loading needs is fetched. HF_HOME (where to), HF_ENDPOINT (from where),
+    It checks the free disk space first, continues an interrupted download where it
+    stopped, and fetches only what loading needs. HF_HOME (where to), HF_ENDPOINT (from where),
     HF_TOKEN, HF_HUB_OFFLINE, HTTPS_PROXY and NO_PROXY are honoured.
 
-    --bf16 helps where model.dtype is bfloat16 (on a GPU that is the default) or
-    model.low_memory is set.
+    --bf16 helps if model.dtype is bfloat16 (the default on a GPU) or model.low_memory
+    is set.
 
     For example:
 
@@ -79,10 +82,9 @@ def pull(
     copy, made = store_half_copy(wanted) if bf16 else (None, False)
     _tell_pulled(wanted, got.fetched, got.location is not None, bf16=bf16, made=made)
     if got.fetched and wanted.revision is None and got.commit is not None and name:
-        err.print(f'pin it: model.name = "{name}", model.revision = "{got.commit}"', soft_wrap=True)
+        err.print(f'pin it: model.name = "{name}", model.revision = "{got.commit}"')
     if output is Format.JSON:
-        fields = {**asdict(got), "bf16_copy": copy, "bf16_made": made}
-        print_json(fields)
+        print_json({**asdict(got), "bf16_copy": copy, "bf16_made": made})
         return
     for folder in (got.location, copy):
         if folder is not None:
@@ -104,7 +106,7 @@ def info(
     and how it would run here.
 
     With --known also every model that was ever wanted in this database, by the id that
-    stands beside each vector, and the vector columns that want it now.
+    is stored beside each vector, and the vector columns that want it now.
 
     For example:
 
@@ -116,19 +118,14 @@ def info(
     facts = describe_model(wanted)
     placement, sizes = place_model(wanted)
     described: dict[str, Any] = {**asdict(facts), **asdict(placement), **asdict(sizes)}
-    del described["record"]  # what the database keeps says --known
-    del described["fix"]  # stands in `problem`
+    del described["record"]  # what the database keeps: --known shows it
+    del described["fix"]  # is part of `problem`
     described.update(batch_size=wanted.batch_size, low_memory=wanted.low_memory)
-    models = (
-        schema.known_models(
-            Session(settings.postgres.dsn, role="model", prefix=settings.kafka.topic_prefix)
-        )
-        if known
-        else []
-    )
+    models: Known = schema.known_models(open_session(settings, "model")) if known else []
     if output is Format.JSON:
-        listed = [{**record.to_json(), "wanted_in": wanted_in} for record, wanted_in in models]
-        print_json({**described, **({"known": listed} if known else {})})
+        if known:
+            described["known"] = _known_json(models)
+        print_json(described)
         return
     _print_info(described)
     if known:
@@ -142,10 +139,10 @@ def check(
     revision: RevisionOption = None,
     output: OutputOption = Format.TABLE,
 ) -> None:
-    """Load the model, embed three texts, search them, and judge the vectors. Exit 1
-    when they cannot be trusted.
+    """Load the model, embed three texts, search them, and check the vectors. Exit 1 if
+    they cannot be trusted.
 
-    Wrong are: another number of dimensions, a length that is not 1, numbers that are
+    Problems are: another number of dimensions, a length that is not 1, numbers that are
     not finite, one vector for different texts, another vector for a text alone than
     among others. Peak memory is measured, libraries included.
 
@@ -171,16 +168,14 @@ def _tell_pulled(
     wanted: ModelSettings, fetched: bool, present: bool, *, bf16: bool, made: bool
 ) -> None:
     if fetched:
-        told = f"{wanted.name} was fetched"
+        err.print(f"{wanted.name} was fetched")
     else:
-        told = f"nothing to fetch: {wanted.name} {'is here' if present else 'has no weights'}"
-    err.print(told, soft_wrap=True)
-    if bf16:
-        err.print(
-            "its weights were stored in bfloat16"
-            if made
-            else "its weights are stored in bfloat16 already"
-        )
+        why = "is here" if present else "has no weights"
+        err.print(f"nothing to fetch: {wanted.name} {why}")
+    if bf16 and made:
+        err.print("its weights were stored in bfloat16")
+    elif bf16:
+        err.print("its weights are stored in bfloat16 already")
 
 
 def _print_info(described: dict[str, Any]) -> None:
@@ -189,48 +184,56 @@ def _print_info(described: dict[str, Any]) -> None:
         shown[key] = f"{shown[key]} ({shown.pop(f'{key}_why')})"
     for name, value in shown.items():
         key = name.removesuffix("_bytes")
-        _line(
-            _LABELS.get(key, key.replace("_", " ")), size(value) if key != name else _shown(value)
-        )
+        text = size(value) if key != name else _shown(value)
+        _line(_LABELS.get(key, key.replace("_", " ")), text)
 
 
 def _print_checked(wanted: ModelSettings, checked: Checked, placement: Placement) -> None:
     if wanted.name == "lexical":
         err.print("lexical stand-in: finds texts that share words, not meanings")
-    lines: dict[str, object] = {
-        "model": checked.model_id,
-        "loaded": f"in {checked.load_seconds:.2f} s on {placement.device} in {placement.dtype}",
-        "dimensions": checked.dimensions,
-        "shape": _shown(checked.shape),
-    }
-    if checked.encode_seconds is not None:
-        lines["embedded"] = (
-            f"{len(model_check.TEXTS)} texts and a query in {checked.encode_seconds:.2f} s"
-        )
-    if checked.shortest is not None:
-        lines["length"] = f"{checked.shortest:.6f} to {checked.longest:.6f}"
-    device = (
-        ""
-        if checked.device_peak_bytes is None
-        else f", and {size(checked.device_peak_bytes)} on the device"
+    _line("model", checked.model_id)
+    _line(
+        "loaded",
+        f"in {checked.load_seconds:.2f} s on {placement.device} in {placement.dtype}",
     )
-    lines["peak memory"] = f"{size(checked.peak_bytes)}{device}"
-    for key, value in lines.items():
-        _line(key, value)
+    _line("dimensions", checked.dimensions)
+    _line("shape", _shown(checked.shape))
+    if checked.encode_seconds is not None:
+        texts = len(model_check.TEXTS)
+        _line("embedded", f"{texts} texts and a query in {checked.encode_seconds:.2f} s")
+    if checked.shortest is not None:
+        _line("length", f"{checked.shortest:.6f} to {checked.longest:.6f}")
+    memory = size(checked.peak_bytes)
+    if checked.device_peak_bytes is not None:
+        memory += f", and {size(checked.device_peak_bytes)} on the device"
+    _line("peak memory", memory)
     if checked.hits:
         _line("query", checked.query)
     for similarity, text in checked.hits:
-        out.print(f"  {similarity:.4f}  {text}", soft_wrap=True)
+        out.print(f"  {similarity:.4f}  {text}")
     for problem in checked.problems:
         _line("problem", problem)
     _line("verdict", "ok" if checked.ok else "these vectors cannot be trusted")
 
 
-def _print_known(models: Sequence[tuple[ModelRecord, list[str]]]) -> None:
+def _known_json(models: Known) -> list[dict[str, Any]]:
+    listed = []
+    for record, wanted_in in models:
+        listed.append({**record.to_json(), "wanted_in": wanted_in})
+    return listed
+
+
+def _print_known(models: Known) -> None:
     table = Grid("MODEL", "REVISION", "DIMENSIONS", "POOLING", "MAX-TOKENS", "WANTED-IN")
     for record, wanted_in in models:
-        figures = (record.revision, record.dimensions, record.pooling, record.max_tokens)
-        table.add_row(record.model, *map(_shown, figures), ", ".join(wanted_in) or "-")
+        table.add_row(
+            record.model,
+            _shown(record.revision),
+            _shown(record.dimensions),
+            _shown(record.pooling),
+            _shown(record.max_tokens),
+            ", ".join(wanted_in) or UNKNOWN,
+        )
     out.print()
     out.print(table)
 
@@ -241,10 +244,10 @@ def _settings(ctx: typer.Context) -> Settings:
 
 
 def _line(name: str, value: object) -> None:
-    out.print(f"{name:<{_WIDTH}}{value}", soft_wrap=True)
+    out.print(f"{name:<{_WIDTH}}{value}")
 
 
 def _shown(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return "-" if value is None else str(value)
+    return UNKNOWN if value is None else str(value)

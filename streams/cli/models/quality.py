@@ -1,7 +1,6 @@
-"""`vectrue quality`: arguments and printing only; the work is in
-streams/evaluation/quality.py.
-"""
+"""`vectrue quality`: arguments and printing only; the work is in streams/evaluation."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -9,20 +8,14 @@ import typer
 
 from connectors.clock import SystemClock
 from connectors.postgres.search import quality as store
-from connectors.postgres.session import Session
 from schemas.errors import VectrueError
 from schemas.reports.quality import K, Opinions, QualityRun
 from schemas.rows.table import TableName
 from schemas.settings.reading import Settings
-from streams.cli.screen.output import (
-    Format,
-    OutputOption,
-    counting_bars,
-    err,
-    out,
-    print_exactly,
-    print_json,
-)
+from streams.cli.arguments import open_session
+from streams.cli.formatting import milliseconds, number, percentage
+from streams.cli.screen.bars import counting_bars
+from streams.cli.screen.output import Format, OutputOption, err, out, print_exactly, print_json
 from streams.cli.screen.tables import Grid
 from streams.evaluation import measures
 from streams.evaluation import quality as judging
@@ -43,11 +36,11 @@ def quality(
     exact: Annotated[bool, typer.Option("--exact", help="compare every row; use no index")] = False,
     min_ndcg: Annotated[
         float | None,
-        typer.Option("--min-ndcg", min=0, max=1, help="exit 1 where nDCG@10 is below this"),
+        typer.Option("--min-ndcg", min=0, max=1, help="exit 1 if nDCG@10 is below this"),
     ] = None,
     output: OutputOption = Format.TABLE,
 ) -> None:
-    """Ask judged queries now, as a user would, and say how good the answers are.
+    """Ask judged queries now, as a user would, and report how good the answers are.
 
     The settings name a file by table: `[quality.queries]`, `"public.questions" =
     "queries.jsonl"`. A line of it is `{"query": "...", "relevant": [17, 42]}`. `vectrue
@@ -67,11 +60,10 @@ def quality(
         return
     settings = ctx.obj()
     measures.require("ir_measures", what="`vectrue quality`")
-    session = Session(settings.postgres.dsn, role="quality", prefix=settings.kafka.topic_prefix)
-    exams = [
-        judging.prepare(settings, session, name, file, exact=exact)
-        for name, file in _files(settings, table, queries).items()
-    ]
+    session = open_session(settings, "quality")
+    exams = []
+    for name, file in _files(settings, table, queries).items():
+        exams.append(judging.prepare(settings, session, name, file, exact=exact))
     is_kept = queries is None and not exact
     if is_kept:
         store.require(session, "quality_runs")
@@ -83,19 +75,14 @@ def quality(
         if run.gone:
             err.print(f"warning: {run.gone:,} judged rows are not in {run.table} any more")
     _print(runs, store.opinions(session), output)
-    below = [run for run in runs if min_ndcg is not None and run.ndcg < min_ndcg]
-    for run in below:
-        err.print(f"nDCG@{K} of {run.table} is {run.ndcg:.4f}, below {min_ndcg:g}")
-    if below:
-        raise typer.Exit(1)
+    if min_ndcg is not None:
+        _require_ndcg(runs, min_ndcg)
 
 
 @app.command()
 def export(
     ctx: typer.Context,
-    file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="where they are written; `-` is stdout")
-    ],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="the file to write; `-` is stdout")],
     table: Annotated[str | None, _TABLE] = None,
     force: Annotated[bool, typer.Option("--force", help="replace the file")] = False,
 ) -> None:
@@ -110,11 +97,10 @@ def export(
     """
     settings = ctx.obj()
     if str(file) != "-" and file.exists() and not force:
-        raise VectrueError(f"{file} is there already", fix="choose another name, or --force")
+        raise VectrueError(f"{file} exists", fix="choose another name, or add --force")
     name = _one_table(settings, table)
-    lines, left_out = judging.judged_from_feedback(
-        Session(settings.postgres.dsn, role="quality", prefix=settings.kafka.topic_prefix), name
-    )
+    session = open_session(settings, "quality")
+    lines, left_out = judging.judged_from_feedback(session, name)
     text = "".join(f"{line}\n" for line in lines)
     if left_out:
         err.print(f"{left_out:,} searches are left out: only HMACs of their texts are kept")
@@ -130,13 +116,25 @@ def export(
     err.print(f"{len(lines):,} judged queries of {name} are in {file}")
 
 
+def _require_ndcg(runs: Sequence[QualityRun], least: float) -> None:
+    failed = False
+    for run in runs:
+        if run.ndcg < least:
+            failed = True
+            err.print(f"nDCG@{K} of {run.table} is {run.ndcg:.4f}, below {least:g}")
+    if failed:
+        raise typer.Exit(1)
+
+
 def _files(settings: Settings, table: str | None, queries: Path | None) -> dict[str, Path]:
-    """What is asked, by table."""
+    """Return the files of judged queries by table."""
     if queries is not None:
         return {_one_table(settings, table): queries}
-    files = {name: Path(file) for name, file in settings.quality.queries.items()}
     wanted = None if table is None else str(TableName.parse(table))
-    found = {name: file for name, file in files.items() if wanted in (None, name)}
+    found = {}
+    for name, file in settings.quality.queries.items():
+        if wanted in (None, name):
+            found[name] = Path(file)
     if not found:
         where = "any table" if wanted is None else f"table {wanted}"
         raise VectrueError(
@@ -147,32 +145,27 @@ def _files(settings: Settings, table: str | None, queries: Path | None) -> dict[
 
 
 def _one_table(settings: Settings, table: str | None) -> str:
-    names = list(dict.fromkeys(one.name for one in settings.tables))
     if table is not None:
         return str(TableName.parse(table))
+    names = list(dict.fromkeys(one.name for one in settings.tables))
     if len(names) != 1:
         raise VectrueError(f"{len(names)} tables are configured", fix="choose one: --table TABLE")
     return names[0]
 
 
-def _print(runs: list[QualityRun], opinions: list[Opinions], output: Format) -> None:
+def _print(runs: Sequence[QualityRun], opinions: Sequence[Opinions], output: Format) -> None:
     if output is Format.JSON:
-        print_json(
-            {
-                "tables": [run.to_json() for run in runs],
-                "feedback": [one.to_json() for one in opinions],
-            }
-        )
+        tables = [run.to_json() for run in runs]
+        feedback = [one.to_json() for one in opinions]
+        print_json({"tables": tables, "feedback": feedback})
         return
-    heads = ("TABLE", "MODEL", "QUERIES", *runs[0].measures, "P50", "P95", "WAY")
-    shown = Grid(*heads, last=("MODEL",), wide=output is Format.WIDE)
+    headings = ("TABLE", "MODEL", "QUERIES", *runs[0].measures, "P50", "P95", "WAY")
+    table = Grid(*headings, last=("MODEL",), wide=output is Format.WIDE)
     for run in runs:
-        figures = (f"{value:.4f}" for value in run.measures.values())
-        times = (f"{1000 * seconds:.0f} ms" for seconds in (run.p50_seconds, run.p95_seconds))
-        shown.add_row(run.table, run.model, f"{run.queries:,}", *figures, *times, run.way)
-    out.print(shown)
+        figures = [f"{value:.4f}" for value in run.measures.values()]
+        times = (milliseconds(run.p50_seconds), milliseconds(run.p95_seconds))
+        table.add_row(run.table, run.model, number(run.queries), *figures, *times, run.way)
+    out.print(table)
     for one in opinions:
-        words = (
-            f"feedback on {one.table}: {100 * one.share:.0f} % of {one.given:,} rows were useful"
-        )
-        out.print(words)
+        share = percentage(one.share)
+        out.print(f"feedback on {one.table}: {share} of {one.given:,} rows were useful")

@@ -1,5 +1,5 @@
-"""`vectrue score`: arguments and printing only; the work is in streams/search/score.py
-and streams/evaluation/calibrate.py.
+"""`vectrue score`: arguments and printing only; the work is in streams/search and
+streams/evaluation.
 """
 
 import sys
@@ -10,10 +10,12 @@ import typer
 from typer.core import TyperGroup
 
 from connectors.models import open_model
-from connectors.postgres.session import Session
 from schemas.errors import VectrueError
 from schemas.reports.score import GRADES, Score, read_pairs
+from schemas.settings.reading import Settings
 from schemas.text_lines import decoded
+from streams.cli.arguments import open_session
+from streams.cli.formatting import key, percentage
 from streams.cli.screen.output import Format, OutputOption, err, out, print_json, print_lines
 from streams.cli.screen.tables import Grid
 from streams.evaluation import calibrate as calibrations
@@ -22,12 +24,14 @@ from streams.evaluation.calibrate import Calibration
 from streams.search import score as scoring
 from streams.search.search import Search
 
+_SHOWN = 100  # characters of a reference
+
 
 class ScoreGroup(TyperGroup):
     """`vectrue score ANSWER ...` is `vectrue score answer ANSWER ...`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Put the command in that is meant where none is named."""
+        """Insert the command `answer` where none is named."""
         if args and args[0] not in self.commands and args[0] not in ctx.help_option_names:
             args = ["answer", *args]
         return super().parse_args(ctx, args)
@@ -39,12 +43,13 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     help="""Score an answer by a reference answer, or by the stored answers of a question.
 
-    `vectrue score ANSWER --reference TEXT` and `vectrue score ANSWER --question 17` grade an answer (the command
-    `answer`, which may be left out); `vectrue score calibrate FILE` proposes thresholds for your model.
+    `vectrue score ANSWER --reference TEXT` and `vectrue score ANSWER --question 17` grade
+    an answer (the command `answer`, which may be left out); `vectrue score calibrate
+    FILE` proposes thresholds for your model.
 
-    Above 0.85 an answer is excellent (우수한 답변입니다), above 0.70 good (좋은 답변입니다), else to be improved
-    (답변을 보완해주세요). These are for bge-m3: two models do not share a scale, so the settings have thresholds by
-    model.
+    Above 0.85 an answer is excellent (우수한 답변입니다), above 0.70 good
+    (좋은 답변입니다), else to be improved (답변을 보완해주세요). These are for bge-m3:
+    two models do not share a scale, so the settings have thresholds for each model.
     """,
 )
 
@@ -66,14 +71,14 @@ def answer(
     ] = None,
     where: Annotated[
         str | None,
-        typer.Option("--where", help="SQL condition on stored answers; score.where when left out"),
+        typer.Option("--where", help="SQL condition on stored answers; by default score.where"),
     ] = None,
     output: OutputOption = Format.TABLE,
 ) -> None:
     """Score ANSWER: similarity to the reference, score (similarity × 100), grade.
 
-    Where the stored answers are, and which of them are good enough to be references, is
-    in the section [score].
+    The section [score] says where the stored answers are, and which of them are good
+    enough to be references.
 
     For example:
 
@@ -87,15 +92,9 @@ def answer(
     if reference is not None:
         score = scoring.against_text(settings, given, reference)
     else:
-        if where is not None:
-            settings = settings.model_copy(
-                update={"score": settings.score.model_copy(update={"where": where})}
-            )
-        searching = Search(
-            settings,
-            Session(settings.postgres.dsn, role="score", prefix=settings.kafka.topic_prefix),
-        )
-        score = scoring.against_stored(settings, searching, given, str(question))
+        settings = _with_condition(settings, where)
+        search = Search(settings, open_session(settings, "score"))
+        score = scoring.against_stored(settings, search, given, str(question))
     if output is Format.JSON:
         print_json({"question": question, **score.to_json()})
     else:
@@ -111,12 +110,12 @@ def calibrate(
     ] = None,
     output: OutputOption = Format.TABLE,
 ) -> None:
-    """Propose thresholds for the settings' model, from pairs that a person has graded.
+    """Propose thresholds for the configured model, from pairs that a person has graded.
 
     A line of FILE is `{"answer": "...", "reference": "...", "grade": "excellent"}`, or
     "good", or "to be improved"; other fields are ignored. At least 10 pairs of each
     grade and 10 different references; 100 are better. Changes nothing: it prints the
-    block for vectrue.toml, and how sure it is. No database is asked.
+    block for vectrue.toml, and how certain it is. No database is needed.
 
     For example:
 
@@ -138,6 +137,13 @@ def calibrate(
         _print_calibration(found)
 
 
+def _with_condition(settings: Settings, where: str | None) -> Settings:
+    if where is None:
+        return settings
+    score = settings.score.model_copy(update={"where": where})
+    return settings.model_copy(update={"score": score})
+
+
 def _lines(file: Path) -> list[str]:
     try:
         lines = file.read_bytes().splitlines()
@@ -155,9 +161,8 @@ def _print(score: Score) -> None:
     out.print(f"grade       {score.grade} ({score.grade.message})")
     if score.reference is not None:
         hit = score.reference
-        out.print(
-            f"reference   {hit.table} {','.join(hit.key)}: {' '.join(hit.text.split())[:100]}"
-        )
+        text = " ".join(hit.text.split())
+        out.print(f"reference   {hit.table} {key(hit.key)}: {text[:_SHOWN]}")
     err.print(f"{score.model}: good above {marks.good:g}, excellent above {marks.excellent:g}")
     if not score.calibrated:
         err.print(
@@ -174,15 +179,16 @@ def _print_calibration(found: Calibration) -> None:
         shown.add_row(name, f"{value:.4f}", f"{interval.low:.4f} to {interval.high:.4f}")
     out.print(shown)
     out.print()
-    confusion = Grid("GRADED BY HAND", *(str(grade).upper() for grade in GRADES))
-    for grade, row in zip(GRADES, found.confusion, strict=True):
-        confusion.add_row(str(grade), *map(str, row))
+    headings = [str(grade).upper() for grade in GRADES]
+    confusion = Grid("GRADED BY HAND", *headings)
+    for grade, counts in zip(GRADES, found.confusion, strict=True):
+        confusion.add_row(str(grade), *[str(count) for count in counts])
     out.print(confusion)
     out.print("(columns: by thresholds that were set without the pair's reference)")
     out.print()
     out.print(
-        f"{len(found.labels)} pairs; the thresholds in force grade {found.current:.0%} of them "
-        "as the person did"
+        f"{len(found.labels)} pairs; the thresholds in force grade {percentage(found.current)} "
+        "of them as the person did"
     )
     out.print(found.verdict)
     out.print()

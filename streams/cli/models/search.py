@@ -1,15 +1,14 @@
-"""`vectrue search`: arguments and printing only; the work is in
-streams/search/search.py.
-"""
+"""`vectrue search`: arguments and printing only; the work is in streams/search."""
 
 from typing import Annotated
 
 import typer
 
-from connectors.postgres.session import Session
 from schemas.printable import beginning
 from schemas.reports.search import MOST_HITS, SearchRequest, SearchResult
-from streams.cli.screen.output import Format, OutputOption, err, out, print_json, seconds
+from streams.cli.arguments import open_session
+from streams.cli.formatting import duration, key
+from streams.cli.screen.output import Format, OutputOption, err, out, print_json
 from streams.cli.screen.tables import Grid
 from streams.search.search import Search
 
@@ -50,24 +49,22 @@ def search(
 
     The query is embedded by the model that made the vectors; rows without a vector of
     that model are not searched, and stderr says so. AGE is that of the vector; `*`
-    marks one made from an older text, to be replaced.
+    marks one made from an older text, which will be replaced.
 
-    Where a condition leaves an index too little, the scan goes on, and in the end every
-    row is compared.
+    If a condition leaves too few rows of an index, the scan continues, and in the end
+    every row is compared.
 
     For example:
 
         vectrue search "파이썬 멀티스레딩"
-        vectrue search "트랜잭션 격리" -t public.questions -n 10 --where "category = '데이터베이스'"
+        vectrue search "트랜잭션 격리" -t public.questions --where "category = '데이터베이스'"
         vectrue search "GIL" --min-similarity 0.8 -o json
     """
     request = SearchRequest(
         text, tuple(table or ()), limit, min_similarity, where, exact, ef_search
     )
     settings = ctx.obj()
-    found = Search(
-        settings, Session(settings.postgres.dsn, role="search", prefix=settings.kafka.topic_prefix)
-    ).find(request)
+    found = Search(settings, open_session(settings, "search")).find(request)
     if any(model.startswith("lexical@") for model in found.models):
         err.print("lexical stand-in: finds texts that share words, not meanings")
     for warning in found.warnings:
@@ -84,7 +81,9 @@ def _print(found: SearchResult) -> None:
         return
     shown = Grid("SIMILARITY", "TABLE", "KEY", "AGE", "TEXT")
     for hit in found.hits:
-        age = seconds(hit.age_seconds) + ("" if hit.is_current else " *")
-        row = hit.table, ",".join(hit.key), age, beginning(hit.text)
-        shown.add_row(f"{hit.similarity:.4f}", *row)
+        age = duration(hit.age_seconds)
+        if not hit.is_current:
+            age += " *"
+        similarity = f"{hit.similarity:.4f}"
+        shown.add_row(similarity, hit.table, key(hit.key), age, beginning(hit.text))
     out.print(shown)

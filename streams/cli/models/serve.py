@@ -28,13 +28,17 @@ def serve(
         vectrue serve
         VECTRUE_SERVE__TOKEN=$(openssl rand -hex 32) vectrue serve --host 0.0.0.0
     """
-    # FastAPI takes half a second, which no other command needs
+    # FastAPI takes half a second to import, and no other command needs it.
     from streams.api import serve as server
 
     settings = ctx.obj()
-    given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    values = settings.serve.model_dump()
+    if host is not None:
+        values["host"] = host
+    if port is not None:
+        values["port"] = port
     try:
-        chosen = ServeSettings.model_validate({**settings.serve.model_dump(), **given})
+        chosen = ServeSettings.model_validate(values)
     except ValidationError as error:
         raise ConfigurationError(explained(error), fix="correct --host or --port") from error
     raise typer.Exit(server.run(settings.model_copy(update={"serve": chosen})))

@@ -1,6 +1,4 @@
-"""What `vectrue lag` shows to people: the verdict, the hops before Kafka, the groups,
-every partition.
-"""
+"""The page of `vectrue lag`: the verdict, the hops before Kafka, groups, partitions."""
 
 from collections.abc import Sequence
 
@@ -9,12 +7,13 @@ from rich.text import Text
 
 from schemas import command
 from schemas.health.canary import stage
-from schemas.health.lag import GroupLag, PartitionLag, Status
+from schemas.health.lag import ConnectorState, GroupLag, PartitionLag, SlotLag, Status
 from schemas.health.lag_report import LagReport
 from schemas.health.severity import Severity
 from schemas.health.witness import Canary
 from schemas.sizes import show_bytes
-from streams.cli.screen.output import number, seconds, styled
+from streams.cli.formatting import UNKNOWN, duration, number
+from streams.cli.screen.output import styled
 from streams.cli.screen.tables import Grid
 
 _COLOURS = {
@@ -23,89 +22,132 @@ _COLOURS = {
     Severity.CRITICAL: "red",
     Severity.UNKNOWN: "magenta",
 }
-_OFFSETS = ("CURRENT-OFFSET", "LOG-START-OFFSET", "LOG-END-OFFSET")
 # the order of Kafka's own tools
-_TABLE = ("GROUP", "TOPIC", "PARTITION", *_OFFSETS, "LAG", "TIME-LAG", "STATUS")
+_TABLE = (
+    "GROUP",
+    "TOPIC",
+    "PARTITION",
+    "CURRENT-OFFSET",
+    "LOG-START-OFFSET",
+    "LOG-END-OFFSET",
+    "LAG",
+    "TIME-LAG",
+    "STATUS",
+)
 _READERS = ("CONSUMER-ID", "HOST", "CLIENT-ID")
 # what a narrow screen shows last
 _LAST = ("LOG-START-OFFSET", "LOG-END-OFFSET", "CURRENT-OFFSET", "GROUP")
-# a lag that is unknown is said to be
+# shown even when unknown: an unknown lag is a finding
 _LAGS = ("LAG", "TIME-LAG", "TOTAL-LAG", "MAX-TIME-LAG", "STATUS")
 
 
 def page(report: LagReport, *, wide: bool) -> Sequence[RenderableType]:
-    """Everything, verdict first; `wide`: with who reads each partition."""
-    first, *others = [styled(str(f), _COLOURS[f.severity]) for f in report.findings] or [
-        styled(report.verdict, "green")
-    ]
-    first.stylize("bold")
+    """Lay out a report.
+
+    Args:
+        report: what was read.
+        wide: whether to show who reads each partition.
+
+    Returns:
+        What is printed, the verdict first.
+    """
+    parts: list[RenderableType] = []
+    for finding in report.findings:
+        parts.append(styled(str(finding), _COLOURS[finding.severity]))
+    if not parts:
+        parts.append(styled(report.verdict, "green"))
+    if isinstance(parts[0], Text):
+        parts[0].stylize("bold")
     groups = (report.live, report.replay)
-    tables = (_hops(report), _groups(groups), _partitions(groups, wide=wide))
-    return (first, *others, *(part for table in tables if table for part in ("", table)))
+    for table in (_hops(report), _groups(groups), _partitions(groups, wide=wide)):
+        if table:
+            parts += ["", table]
+    return parts
 
 
 def _hops(report: LagReport) -> Grid:
-    """Slot, connector and canary, a line each."""
-    slot, connector = report.slot, report.connector
+    """Return a row each for slot, connector and canary."""
     table = Grid("HOP", "NAME", "STATE", "DETAIL")
-    sizes = (
-        ("unconfirmed", slot.unconfirmed_bytes),
-        ("retained", slot.retained_bytes),
-        ("safe", slot.safe_wal_bytes),
-    )
-    figures = [
-        f"{word} {_bytes(size)}" for word, size in sizes if size is not None or word != "safe"
-    ]
-    table.add_row(
-        "slot", slot.name, slot.state or "-", f"wal {slot.wal_status or '-'}, {', '.join(figures)}"
-    )
-    tasks = ", ".join(f"task {i} {state.lower()}" for i, state in enumerate(connector.tasks or ()))
-    table.add_row("connector", connector.name, (connector.state or "-").lower(), tasks or "-")
+    slot, connector = report.slot, report.connector
+    table.add_row("slot", slot.name, slot.state or UNKNOWN, _slot(slot))
+    state = (connector.state or UNKNOWN).lower()
+    table.add_row("connector", connector.name, state, _tasks(connector))
     canary = report.witness.canary
-    state = "unknown" if canary.error else "back" if canary.is_fresh else "late"
-    table.add_row("canary", "-", state, _way(canary))
+    table.add_row("canary", UNKNOWN, _canary_state(canary), _way(canary))
     return table
 
 
+def _slot(slot: SlotLag) -> str:
+    words = [
+        f"wal {slot.wal_status or UNKNOWN}",
+        f"unconfirmed {_bytes(slot.unconfirmed_bytes)}",
+        f"retained {_bytes(slot.retained_bytes)}",
+    ]
+    # Postgres reports it only where max_slot_wal_keep_size limits the log.
+    if slot.safe_wal_bytes is not None:
+        words.append(f"safe {_bytes(slot.safe_wal_bytes)}")
+    return ", ".join(words)
+
+
+def _tasks(connector: ConnectorState) -> str:
+    words = []
+    for task, state in enumerate(connector.tasks or ()):
+        words.append(f"task {task} {state.lower()}")
+    return ", ".join(words) or UNKNOWN
+
+
+def _canary_state(canary: Canary) -> str:
+    if canary.error:
+        return "unknown"
+    return "back" if canary.is_fresh else "late"
+
+
 def _way(canary: Canary) -> str:
-    """Where the canary is, and how long each hop of the last one took, each by its own
-    clock.
+    """Return where the canary is, and how long each hop of the last one took.
+
+    Hazard: each time is read from the clock of its own machine.
     """
+    words = []
     seen, last = stage(canary), canary.arrived
-    words = [f"last seen {seen}"] if seen else []
+    if seen:
+        words.append(f"last seen {seen}")
     if last is not None:
-        words.append(f"written {seconds(canary.age_seconds)} ago")
+        words.append(f"written {duration(canary.age_seconds)} ago")
         hops = (
             ("captured", last.captured_at),
             ("in Kafka", last.queued_at),
             ("worker", last.worker_at),
+            ("back", last.arrived_at),
         )
-        for name, moment in (*hops, ("back", last.arrived_at)):
+        for name, moment in hops:
             if moment is not None:
-                words.append(f"{name} +{(moment - last.beat.sent_at).total_seconds():.2f} s")
-    return ", ".join(words) or "-"
+                took = (moment - last.beat.sent_at).total_seconds()
+                words.append(f"{name} +{took:.2f} s")
+    return ", ".join(words) or UNKNOWN
 
 
 def _groups(groups: Sequence[GroupLag]) -> Grid:
     table = Grid("GROUP", "STATE", "MEMBERS", "TOTAL-LAG", "MAX-TIME-LAG", "STATUS", keep=_LAGS)
     for group in groups:
-        figures = (
+        table.add_row(
+            group.group_name,
+            group.state or UNKNOWN,
             number(group.members),
             number(group.total_lag),
-            seconds(group.max_time_lag_seconds),
+            duration(group.max_time_lag_seconds),
+            str(group.status or UNKNOWN),
         )
-        table.add_row(group.group_name, group.state or "-", *figures, str(group.status or "-"))
     return table
 
 
 def _partitions(groups: Sequence[GroupLag], *, wide: bool) -> Grid:
-    """A row per partition."""
-    rows = [(group.group_name, partition) for group in groups for partition in group.partitions]
-    columns = (*_TABLE, *(_READERS if wide else ()), "ERROR")
+    readers = _READERS if wide else ()
+    columns = (*_TABLE, *readers, "ERROR")
     table = Grid(*columns, keep=_LAGS, last=_LAST, wide=wide)
-    for group, partition in rows:
-        cells = _cells(group, partition)
-        table.add_row(*(cells[column] for column in columns))
+    for group in groups:
+        for partition in group.partitions:
+            cells = _cells(group.group_name, partition)
+            table.add_row(*[cells[column] for column in columns])
     return table
 
 
@@ -121,14 +163,15 @@ def _cells(group: str, row: PartitionLag) -> dict[str, str | Text]:
         "LOG-START-OFFSET": number(row.log_start_offset),
         "LOG-END-OFFSET": number(row.log_end_offset),
         "LAG": number(row.lag),
-        "TIME-LAG": seconds(row.time_lag_seconds),
+        "TIME-LAG": duration(row.time_lag_seconds),
         "STATUS": styled(str(row.status), "" if quiet else "yellow") + pending,
-        "CONSUMER-ID": member.consumer_id if member else "-",
-        "HOST": member.host if member else "-",
-        "CLIENT-ID": member.client_id if member else "-",
-        "ERROR": command.completed(row.error or "-"),
+        "CONSUMER-ID": member.consumer_id if member else UNKNOWN,
+        "HOST": member.host if member else UNKNOWN,
+        "CLIENT-ID": member.client_id if member else UNKNOWN,
+        "ERROR": command.completed(row.error or UNKNOWN),
     }
 
 
 def _bytes(size: int | None) -> str:
-    return "-" if size is None else show_bytes(size)
+    # As the verdict above it writes them, which counts in KiB as Postgres does.
+    return UNKNOWN if size is None else show_bytes(size)

@@ -1,22 +1,23 @@
-r"""What the commands share: two screens, JSON, bars, questions, the `-o` option. stdout
-is data, stderr is the rest.
+r"""The two screens of the commands and what is printed there: stdout is data, stderr
+is the rest.
 
-Everything that is printed passes through here, and no text can command the terminal: an
-escape is shown as `\x1b` (schemas/printable.py), and `[...]` is text, never a style.
-What has a style says so with `style` or `styled`.
+Everything that is printed passes through here, so that no text can command the
+terminal: an escape is shown as `\x1b` (schemas/printable.py), and `[...]` is text,
+never a style. Styles are set with `style` or `styled`.
+
+Hazard: strings are never folded by rich but by the terminal, so that commands can be
+copied; only tables and bars are laid out for the width.
 """
 
 import codecs
-import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console, ConsoleOptions, RenderableType
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+from rich.progress import TextColumn
 from rich.segment import Segment
 from rich.table import Column
 from rich.text import Text
@@ -24,63 +25,63 @@ from rich.text import Text
 from schemas import command
 from schemas.printable import json_text, one_line, visible
 
+# A file or a pipe: nothing is folded there, each row of a table is one line.
 _NO_WIDTH = 1_000_000
-"""Columns of a file or a pipe: nothing is folded there, each row of a table is a line.
-"""
 
 
 class Screen(Console):
-    """A console that shows text from outside as it is, obeys none of it, and cuts
-    nothing.
+    """A console that shows text from outside as it is: it obeys and cuts none of it.
+
+    Args:
+        stderr: whether it prints to stderr; it follows a redirection of the stream.
+        width: in columns; the terminal's when left out.
     """
 
     def __init__(self, *, stderr: bool = False, width: int | None = None) -> None:
-        """Take stdout or stderr, whatever they are when something is printed; `width`
-        in columns, else theirs.
-        """
         super().__init__(stderr=stderr, width=width, highlight=False, markup=False, emoji=False)
-        self._width = width  # rich takes COLUMNS here, and keeps it for a pipe too
+        # Not left to rich: it takes COLUMNS as the width of a pipe, too.
+        self._width = width
 
     @property
     def options(self) -> ConsoleOptions:
-        """As rich has them; what is no terminal has no width."""
+        """Return rich's options; a file or a pipe has no width."""
         options = super().options
         if self._width is None and not self.file.isatty():
             options.max_width = _NO_WIDTH
         return options
 
     def print(self, *objects: Any, **options: Any) -> None:
-        """As rich does, but what is copied from a sentence works: the terminal alone
-        folds it, commands are whole.
-        """
-        if all(isinstance(one, str | Text) for one in objects):
+        """Print; commands in a string are completed so that they can be copied."""
+        shown: list[Any] = []
+        soft_wrap = True
+        for one in objects:
+            shown.append(command.completed(one) if isinstance(one, str) else one)
+            soft_wrap = soft_wrap and isinstance(one, str | Text)
+        if soft_wrap:
             options.setdefault("soft_wrap", True)
-        said = (command.completed(one) if isinstance(one, str) else one for one in objects)
-        super().print(*said, **{"crop": False, **options})
+        super().print(*shown, **{"crop": False, **options})
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """As rich does: what becomes of a string, also of one in a table or a bar."""
+        """Render a string, which may stand in a table or a bar."""
         return super().render_str(one_line(text), **options)
 
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None
     ) -> Iterable[Segment]:
-        """As rich does: everything that is printed, also what was made a Text
-        elsewhere.
-        """
-        return super().render(
-            _written_out(renderable) if isinstance(renderable, Text) else renderable, options
-        )
+        """Render anything; a Text may have been made elsewhere, from text from outside."""
+        if isinstance(renderable, Text):
+            renderable = _written_out(renderable)
+        return super().render(renderable, options)
 
 
 def _written_out(text: Text) -> Text:
-    shown = visible(text.plain)
-    if shown == text.plain:
+    if visible(text.plain) == text.plain:
         return text
-    return text.blank_copy("").join(
-        Text(visible(part.plain), part.style, spans=part.spans)
-        for part in text.divide(range(1, len(text)))
-    )
+    shown = text.blank_copy("")
+    # Character by character: the spans of the styles move with each that grows.
+    for part in text.divide(range(1, len(text))):
+        shown.append_text(Text(visible(part.plain), part.style, spans=part.spans))
+    return shown
 
 
 out = Screen()
@@ -88,17 +89,17 @@ err = Screen(stderr=True)
 
 
 def styled(text: str, style: str) -> Text:
-    """A string with a style of rich's, for a cell of a table or a part of a line."""
+    """Return a string with a style of rich's, for a cell or for a part of a line."""
     return Text(one_line(text), style)
 
 
 def label(field: str = "{task.description}") -> TextColumn:
-    """A column of words in a row of bars; what has no room there is folded."""
+    """Return a column of words for a row of bars; it folds what has no room."""
     return TextColumn(field, markup=False, table_column=Column(overflow="fold"))
 
 
 class Format(StrEnum):
-    """Forms of a report."""
+    """The form of a report."""
 
     TABLE = "table"
     WIDE = "wide"
@@ -114,87 +115,47 @@ OutputOption = Annotated[
 
 
 def print_json(data: Any, *, indent: int | None = 2) -> None:
-    """One JSON document on stdout, Korean text readable where stdout can; on one line
-    where there is no indent.
+    """Print one JSON document on stdout.
+
+    Args:
+        data: what json can write; other values are shown with str().
+        indent: spaces per level; None for one line.
     """
+    # Korean text is readable where the encoding has it, and escaped elsewhere.
     is_unicode = codecs.lookup(sys.stdout.encoding or "utf-8").name.startswith("utf-")
     typer.echo(json_text(data, indent=indent, default=str, ensure_ascii=not is_unicode))
 
 
 def print_lines(text: str, screen: Screen = out) -> None:
-    """Text of several lines, none of them folded."""
+    """Print text of several lines."""
     for line in text.removesuffix("\n").split("\n"):
-        screen.print(line, soft_wrap=True)
+        screen.print(line)
 
 
 def print_exactly(text: str) -> None:
-    """What another program reads, a script or a path: on stdout as it is, but for a
-    terminal.
+    """Print a script or a path on stdout unchanged, for another program.
+
+    On a terminal, control characters are written out.
     """
     sys.stdout.write(visible(text) if sys.stdout.isatty() else text)
     sys.stdout.flush()
 
 
 def print_error(message: str, detail: str = "") -> None:
-    """`error:` and one sentence on stderr, what stands on further lines of it moved in;
-    before it, a traceback.
+    """Print `error:` and a sentence on stderr.
+
+    Args:
+        message: its further lines are indented.
+        detail: a traceback, printed before it.
     """
     if detail:
         print_lines(detail, err)
     first, *more = message.split("\n")
-    err.print(styled("error:", "red"), first, soft_wrap=True)
+    err.print(styled("error:", "red"), first)
     for line in more:
-        err.print(f"  {line}", soft_wrap=True)
+        err.print(f"  {line}")
 
 
-def confirm(question: str, *, abort: bool = False) -> bool:
-    """Ask on stderr; with `abort`, a no ends the command."""
-    return typer.confirm(one_line(question), abort=abort, err=True)
-
-
-def number(value: int | None) -> str:
-    """A count with thousands; `-` when unknown."""
-    return "-" if value is None else f"{value:,}"
-
-
-def seconds(value: float | None) -> str:
-    """A duration for people: `0.4 s`, `1m05s`, `2h10m`; `-` when unknown."""
-    if value is None:
-        return "-"
-    if value < 60:
-        return f"{value:.1f} s"
-    minutes, rest = divmod(round(value), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}h{minutes:02}m" if hours else f"{minutes}m{rest:02}s"
-
-
-def count_or_all(text: str, option: str) -> int | None:
-    """A number of rows, or None for `all`.
-
-    Raises:
-        BadParameter: it is neither.
-    """
-    if text == "all":
-        return None
-    if not re.fullmatch("[0-9]{1,18}", text) or int(text) == 0:
-        raise typer.BadParameter(
-            f"{text[:40]!r} is neither a number of rows nor all", param_hint=option
-        )
-    return int(text)
-
-
-@contextmanager
-def counting_bars(verb: str = "") -> Iterator[Callable[[str, int, int], None]]:
-    """One bar per name on stderr, on a terminal only; yields what is told of name, rows
-    done and rows to do.
-    """
-    columns = (label(), BarColumn(bar_width=24), MofNCompleteColumn())
-    with Progress(*columns, console=err, disable=not err.is_terminal) as progress:
-        tasks: dict[str, TaskID] = {}
-
-        def show(name: str, done: int, wanted: int) -> None:
-            if name not in tasks:
-                tasks[name] = progress.add_task(f"{verb} {name}".strip(), total=wanted)
-            progress.update(tasks[name], completed=done)
-
-        yield show
+def print_warning(sentence: str) -> None:
+    """Print `warning:` and a sentence on stdout, beside the report that it is about."""
+    out.print(f"warning: {sentence}", style="yellow")

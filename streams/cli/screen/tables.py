@@ -1,123 +1,69 @@
 """Tables for a screen of any width: nothing is cut, no two headings become alike.
 
-What does not fit is folded, by cells (a Korean character has two) and never inside a character, or left out by name:
-columns without a value always, then counts that are 0 in every row, then those that the table says `-o wide` shows.
-Where that is not enough each row becomes a block of `HEADING  value` lines. A pipe has no width: a line for each row.
+What does not fit is folded, or left out by name: columns without a value always, then
+counts that are 0 in every row, then those that the table says `-o wide` shows. Where
+that is not enough, each row becomes a block of `HEADING  value` lines. A pipe has no
+width, so each row is one line there.
 
 Hazard: how many cells a character takes is rich's opinion (rich.cells); a terminal may
 think otherwise of an emoji.
 """
 
-import re
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
-from itertools import accumulate
+from dataclasses import dataclass
 
-from rich.cells import cell_len, split_graphemes
+from rich.cells import cell_len
 from rich.console import ConsoleOptions
 from rich.text import Text
 
 from schemas.printable import one_line
+from streams.cli.screen.folding import fold, folded, line
+from streams.cli.screen.grid_column import NARROWEST, GridColumn
 
 _GAP = 2
-_COMFORTABLE, _NARROWEST = 32, 16
-"""Cells that a folded column of words has at least: while columns can be left out, and
-when none is left to.
-"""
-
-_WORDS = re.compile(r"\[[^\[\]]{1,24}\]\s*|[+-]?\d[\d,.]*\s(?:m?s|[kMGT]?B)\b\S*\s*|\S+\s*|\s+")
-"""Neither `[0.441 0.580]` nor `1.2 s` is folded at its space."""
-_PARTS = re.compile(r"[^-./_,:@=+]*[-./_,:@=+]+\s*|[^-./_,:@=+]+")
-_FIGURE = re.compile(
-    r"[~<>+-]?\s?[\d,.]+(/[\d,.]+)?(\s?(s|ms|B|kB|MB|GB|TB|%|rows/s))?|\d+[hm]\d\d[ms]|-?"
-)
-
-
-def fold(text: str, width: int) -> list[str]:
-    """Pieces of at most `width` cells, which make the text again when they are joined.
-
-    Folds after a space where it can, then after a sign that parts a name, then between
-    two characters. A space at the end of a piece may stand beyond the width; a
-    character wider than that has a piece to itself.
-    """
-    if cell_len(text) <= width:
-        return [text]
-    pieces, piece = [], ""
-    for part in _parts([text[start:end] for start, end, _ in split_graphemes(text)[0]], width):
-        if piece and cell_len((piece + part).rstrip()) > width:
-            pieces.append(piece)
-            piece = ""
-        piece += part
-    return [*pieces, piece]
-
-
-def _parts(characters: Sequence[str], width: int) -> Iterator[str]:
-    """Words, else parts of words, else characters (each with its marks) that fit into
-    the width.
-    """
-    for word in _grouped(_WORDS, characters):
-        for part in [word] if _fits(word, width) else _grouped(_PARTS, word):
-            yield from ["".join(part)] if _fits(part, width) else part
-
-
-def _grouped(pattern: re.Pattern[str], characters: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Groups of characters as a pattern finds them; what begins a character stands for
-    it.
-    """
-    for found in pattern.finditer("".join(character[0] for character in characters)):
-        yield characters[found.start() : found.end()]
-
-
-def _fits(characters: Sequence[str], width: int) -> bool:
-    return cell_len("".join(characters).rstrip()) <= width
-
-
-@dataclass(eq=False)
-class _GridColumn:
-    """A column; its measures are taken once, when it is drawn."""
-
-    heading: str
-    cells: list[Text] = field(default_factory=list)
-
-    def is_only(self, *values: str) -> bool:
-        """Whether every cell is one of these."""
-        return all(cell.plain in values for cell in self.cells)
-
-    @cached_property
-    def is_figures(self) -> bool:
-        """Counts, durations, sizes: to the right, and never folded."""
-        return all(_FIGURE.fullmatch(cell.plain) for cell in self.cells)
-
-    @cached_property
-    def widest(self) -> int:
-        """Cells of its widest value."""
-        return max((cell_len(cell.plain) for cell in self.cells), default=0)
-
-    @cached_property
-    def longest_word(self) -> int:
-        """Cells of the longest word of a value, at most a narrow column."""
-        words = (word.rstrip() for cell in self.cells for word in _WORDS.findall(cell.plain))
-        return min(max(map(cell_len, words), default=0), _NARROWEST)
-
-    @cached_property
-    def word(self) -> int:
-        """Cells of the longest part of its heading, which folds at `-` and spaces."""
-        return max(map(cell_len, re.split(r"(?<=-)|\s", self.heading)))
+# A folded column of words has at least this many cells while columns can be left out;
+# NARROWEST when none is left to.
+_COMFORTABLE = 32
 
 
 @dataclass(frozen=True)
 class _Layout:
-    """What fits: the columns, the cells that each has, the headings that were left out."""
+    """What fits: columns, the cells of each, and the headings that were left out."""
 
-    columns: Sequence[_GridColumn]
+    columns: Sequence[GridColumn]
     widths: Sequence[int]
     zeros: Sequence[str]
     hidden: Sequence[str]
 
 
+@dataclass(frozen=True)
+class _Attempt:
+    """A layout to try.
+
+    Attributes:
+        columns: that are shown.
+        narrowest: cells that a column of words has at least; None: all it needs.
+        fold_headings: whether headings may be folded.
+    """
+
+    columns: Sequence[GridColumn]
+    narrowest: int | None
+    fold_headings: bool
+
+
 class Grid:
-    """A table that is printed with `out.print(grid)`, on whatever is there."""
+    """A table that is printed with `out.print(grid)`, on whatever is there.
+
+    Args:
+        headings: of the columns, all different. The first says what a row is about.
+        keep: of columns that are shown even where none of their cells has a value.
+        zeros: of counts that are left out where all are 0 and the width is scarce; a
+            line below names them.
+        last: of columns that only `-o wide` shows where the width is scarce, the first
+            to go first.
+        whole: of columns that are never folded, since their values are typed again.
+        wide: whether everything was asked for.
+    """
 
     def __init__(
         self,
@@ -128,180 +74,172 @@ class Grid:
         whole: Collection[str] = (),
         wide: bool = False,
     ) -> None:
-        """Begin a table.
-
-        Args:
-            headings: of the columns, all different.
-            keep: of columns that stay where none has a value.
-            zeros: of counts that are left out where all are 0 and the width is scarce;
-                a line below names them.
-            last: of columns that only `-o wide` shows where the width is scarce, the
-                first to go first.
-            whole: of columns that are never folded, since their values are typed again.
-            wide: whether everything was asked for.
-        """
-        self._columns = [_GridColumn(one_line(heading)) for heading in headings]
-        self._keep, self._zeros, self._last, self._whole, self._wide = (
-            keep,
-            zeros,
-            last,
-            whole,
-            wide,
-        )
+        self._columns = [GridColumn(one_line(heading)) for heading in headings]
+        self._keep = keep
+        self._zeros = zeros
+        self._last = last
+        self._whole = whole
+        self._wide = wide
 
     def add_row(self, *cells: str | Text) -> None:
-        """Add a row, with a cell for each heading; a string is text, whatever stands in
-        it.
-        """
+        """Add a row, with a cell for each heading."""
         for column, cell in zip(self._columns, cells, strict=True):
-            column.cells.append(_cell(cell))
+            column.add(cell)
 
     def __bool__(self) -> bool:
         """Whether there is a row."""
         return bool(self._columns[0].cells)
 
     def __rich_console__(self, _console: object, options: ConsoleOptions) -> Iterator[Text]:
-        """As rich asks for it: the lines; none of a table without rows."""
+        """Yield the lines, as rich asks for them; none of a table without rows."""
         if not self:
             return
-        first, *others = self._columns  # the first says what a row is about
-        shown = [first, *(c for c in others if c.heading in self._keep or not c.is_only("", "-"))]
-        found = self._fit(shown, options.max_width)
-        if found is None:
+        shown = self._shown()
+        layout = self._fit(shown, options.max_width)
+        if layout is None:
             yield from _blocks(shown, self._whole, options.max_width)
             return
-        yield from _lines(found)
-        for words, left_out in (("0 in every row", found.zeros), ("with -o wide", found.hidden)):
-            if left_out:
-                yield from map(_line, fold(f"{words}: {', '.join(left_out)}", options.max_width))
+        yield from _lines(layout)
+        for words, headings in (("0 in every row", layout.zeros), ("with -o wide", layout.hidden)):
+            if headings:
+                for piece in fold(f"{words}: {', '.join(headings)}", options.max_width):
+                    yield line(piece)
 
-    def _fit(self, shown: Sequence[_GridColumn], width: int) -> _Layout | None:
-        for columns, narrowest, heads in self._attempts(shown):
-            least = [self._least(column, narrowest, fold_heading=heads) for column in columns]
-            spare = width - sum(least) - _GAP * (len(columns) - 1)
+    def _shown(self) -> list[GridColumn]:
+        first, *others = self._columns
+        shown = [first]
+        for column in others:
+            if column.heading in self._keep or not column.is_only("", "-"):
+                shown.append(column)
+        return shown
+
+    def _fit(self, shown: Sequence[GridColumn], width: int) -> _Layout | None:
+        """Return the best layout that fits; None where only blocks do."""
+        for attempt in self._attempts(shown):
+            least = [self._least(column, attempt) for column in attempt.columns]
+            spare = width - sum(least) - _GAP * (len(least) - 1)
             if spare >= 0:
-                most = [max(low, column.widest) for low, column in zip(least, columns, strict=True)]
-                gone = [column.heading for column in shown if column not in columns]
-                zeros = [heading for heading in gone if heading in self._zeros]
-                hidden = [heading for heading in gone if heading not in self._zeros]
-                return _Layout(columns, _shared(least, most, spare), zeros, hidden)
+                return self._layout(shown, attempt.columns, least, spare)
         return None
 
-    def _attempts(
-        self, shown: Sequence[_GridColumn]
-    ) -> Iterator[tuple[Sequence[_GridColumn], int | None, bool]]:
-        """Columns, the cells that words have at least (None: all they need), whether
-        headings fold: best first.
-        """
-        yield shown, None, False
-        yield shown, None, True
-        some = shown
+    def _layout(
+        self,
+        shown: Sequence[GridColumn],
+        columns: Sequence[GridColumn],
+        least: Sequence[int],
+        spare: int,
+    ) -> _Layout:
+        most = []
+        for low, column in zip(least, columns, strict=True):
+            most.append(max(low, column.widest))
+        zeros, hidden = [], []
+        for column in shown:
+            if column not in columns:
+                left_out = zeros if column.heading in self._zeros else hidden
+                left_out.append(column.heading)
+        return _Layout(columns, _shared(least, most, spare), zeros, hidden)
+
+    def _attempts(self, shown: Sequence[GridColumn]) -> Iterator[_Attempt]:
+        """Yield the layouts to try, best first."""
+        yield _Attempt(shown, None, fold_headings=False)
+        yield _Attempt(shown, None, fold_headings=True)
+        some = list(shown)
         if not self._wide:
-            some = [
-                column
-                for column in shown
-                if column.heading not in self._zeros or not column.is_only("0")
-            ]
-            yield some, None, True
-        yield some, _COMFORTABLE, True
-        for heading in () if self._wide else self._last:
-            some = [column for column in some if column.heading != heading]
-            yield some, _COMFORTABLE, True
-        yield some, _NARROWEST, True
+            some = [column for column in shown if not self._is_zero(column)]
+            yield _Attempt(some, None, fold_headings=True)
+        yield _Attempt(some, _COMFORTABLE, fold_headings=True)
+        if not self._wide:
+            for heading in self._last:
+                some = [column for column in some if column.heading != heading]
+                yield _Attempt(some, _COMFORTABLE, fold_headings=True)
+        yield _Attempt(some, NARROWEST, fold_headings=True)
 
-    def _least(self, column: _GridColumn, narrowest: int | None, *, fold_heading: bool) -> int:
-        heading = column.word if fold_heading else cell_len(column.heading)
-        if narrowest is None or column.heading in self._whole or column.is_figures:
+    def _is_zero(self, column: GridColumn) -> bool:
+        return column.heading in self._zeros and column.is_only("0")
+
+    def _least(self, column: GridColumn, attempt: _Attempt) -> int:
+        """Return the fewest cells that a column may have in an attempt."""
+        heading = column.heading_word if attempt.fold_headings else cell_len(column.heading)
+        is_whole = column.heading in self._whole or column.is_figures
+        if attempt.narrowest is None or is_whole:
             return max(heading, column.widest)
-        if narrowest == _NARROWEST and column.widest <= _COMFORTABLE:
+        if attempt.narrowest == NARROWEST and column.widest <= _COMFORTABLE:
             return max(heading, column.longest_word)
-        return max(heading, min(column.widest, narrowest))
-
-
-def _cell(value: str | Text) -> Text:
-    if isinstance(value, str):
-        return Text(_flat(value))
-    return Text.assemble(
-        *((_flat(part.plain), part.style) for part in value.divide(range(1, len(value))))
-    )
-
-
-def _flat(text: str) -> str:
-    return one_line(text).replace("\t", "\\t")
+        return max(heading, min(column.widest, attempt.narrowest))
 
 
 def _shared(least: Sequence[int], most: Sequence[int], spare: int) -> list[int]:
-    """The cells of each column: `spare` given to those that want more, the same to each
-    as far as it wants it.
-    """
+    """Return the cells of each column: spare cells are shared by those that want more."""
     widths = list(least)
-    while spare > 0 and (wanting := [i for i, width in enumerate(widths) if width < most[i]]):
-        for i in sorted(wanting, key=lambda i: most[i] - widths[i])[:spare]:
-            more = min(max(spare // len(wanting), 1), most[i] - widths[i])
+    while spare > 0:
+        wanting = [i for i, width in enumerate(widths) if width < most[i]]
+        if not wanting:
+            break
+        # Those that want little come first, so that what they leave goes to the others.
+        wanting.sort(key=lambda i: most[i] - widths[i])
+        for i in wanting[:spare]:
+            share = max(spare // len(wanting), 1)
+            more = min(share, most[i] - widths[i])
             widths[i] += more
             spare -= more
     return widths
 
 
 def _lines(layout: _Layout) -> Iterator[Text]:
-    heads = [
-        _folded(Text(c.heading, "bold"), width)
-        for c, width in zip(layout.columns, layout.widths, strict=True)
-    ]
-    tallest = max(map(len, heads), default=0)
-    yield from _rows(layout, [[Text()] * (tallest - len(head)) + head for head in heads])
-    for cells in zip(*(column.cells for column in layout.columns), strict=True):
-        yield from _rows(
-            layout, [_folded(cell, width) for cell, width in zip(cells, layout.widths, strict=True)]
-        )
+    """Yield the lines of a table that fits."""
+    heads = []
+    for column, width in zip(layout.columns, layout.widths, strict=True):
+        heads.append(folded(Text(column.heading, "bold"), width))
+    tallest = _height(heads)
+    # Headings stand on the bottom line.
+    raised = [[Text()] * (tallest - len(head)) + head for head in heads]
+    yield from _rows(layout, raised)
+    for row in zip(*[column.cells for column in layout.columns], strict=True):
+        cells = []
+        for cell, width in zip(row, layout.widths, strict=True):
+            cells.append(folded(cell, width))
+        yield from _rows(layout, cells)
 
 
 def _rows(layout: _Layout, cells: Sequence[Sequence[Text]]) -> Iterator[Text]:
-    """The lines of one row, from the pieces of each of its cells."""
-    for number in range(max(map(len, cells), default=0)):
-        line = _line("")
-        for i, (column, width, pieces) in enumerate(
-            zip(layout.columns, layout.widths, cells, strict=True)
-        ):
-            piece = pieces[number] if number < len(pieces) else Text()
+    """Yield the lines of one row, from the pieces of each of its cells."""
+    for number in range(_height(cells)):
+        row = line("")
+        for i, (column, width) in enumerate(zip(layout.columns, layout.widths, strict=True)):
+            piece = cells[i][number] if number < len(cells[i]) else Text()
             room = " " * (width - cell_len(piece.plain))
-            line.append(" " * _GAP if i else "")
-            line.append_text(
-                Text.assemble(room, piece) if column.is_figures else Text.assemble(piece, room)
-            )
-        line.rstrip()
-        yield line
+            row.append(" " * _GAP if i else "")
+            if column.is_figures:
+                row.append_text(Text.assemble(room, piece))
+            else:
+                row.append_text(Text.assemble(piece, room))
+        row.rstrip()
+        yield row
 
 
-def _blocks(columns: Sequence[_GridColumn], whole: Collection[str], width: int) -> Iterator[Text]:
-    """A line for each value of a row; a row that does not say its first value goes on
-    with the row before.
-    """
+def _height(cells: Sequence[Sequence[Text]]) -> int:
+    return max((len(pieces) for pieces in cells), default=0)
+
+
+def _blocks(columns: Sequence[GridColumn], whole: Collection[str], width: int) -> Iterator[Text]:
+    """Yield a line for each value of each row, with an empty line between rows."""
     label = max(cell_len(column.heading) for column in columns) + _GAP
     for number in range(len(columns[0].cells)):
+        # A row without its first value goes on with the row before.
         if number and columns[0].cells[number].plain:
-            yield _line("")
+            yield line("")
         for column in columns:
-            value, heading = column.cells[number], column.heading
-            room = cell_len(value.plain) if heading in whole else max(width - label, 2)
-            for i, piece in enumerate(_folded(value, room) if value.plain else ()):
-                head = heading if i == 0 else ""
-                yield Text.assemble(
-                    (head, "bold"),
-                    " " * (label - cell_len(head)),
-                    piece,
-                    no_wrap=True,
-                    overflow="ignore",
-                )
+            value = column.cells[number]
+            room = max(width - label, 2)
+            if column.heading in whole:
+                room = cell_len(value.plain)
+            if value.plain:
+                yield from _block(column.heading, label, folded(value, room))
 
 
-def _folded(text: Text, width: int) -> list[Text]:
-    ends = accumulate(map(len, fold(text.plain, max(width, 1))))
-    pieces = list(text.divide([*ends][:-1]))
+def _block(heading: str, label: int, pieces: Sequence[Text]) -> Iterator[Text]:
     for piece in pieces:
-        piece.rstrip()
-    return pieces
-
-
-def _line(text: str) -> Text:
-    return Text(text, no_wrap=True, overflow="ignore")
+        head = (heading, "bold")
+        room = " " * (label - cell_len(heading))
+        yield Text.assemble(head, room, piece, no_wrap=True, overflow="ignore")
+        heading = ""  # only on the first line
