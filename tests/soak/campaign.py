@@ -232,7 +232,7 @@ class Campaign:
         if self._random.random() < chance:
             only = self._unfinished() or self._random.choice(("all", "stale"))
             self._processes.command = self._fleet.launch(
-                "replay-run", "replay", "run", "--only", only
+                "replay-run", "replay", "run", "--yes", "--only", only
             )
 
     def _unfinished(self) -> str | None:
@@ -402,7 +402,9 @@ class Campaign:
         self._still()
 
     def _command(self, only: str) -> int:
-        return self._await(self._fleet.launch("replay-run", "replay", "run", "--only", only))
+        return self._await(
+            self._fleet.launch("replay-run", "replay", "run", "--yes", "--only", only)
+        )
 
     def _await(self, command: "subprocess.Popen[bytes]") -> int:
         try:

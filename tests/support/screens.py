@@ -41,9 +41,16 @@ from schemas.rows.index_definition import Definition, Vectors
 from schemas.rows.table import TableName
 from schemas.rows.target import Target
 from streams.cli import doctor, local
-from streams.cli.data import adopt, dlq, status, verify
+from streams.cli.data import adopt, status, verify
 from streams.cli.models import compare, quality, search
-from streams.cli.screen import lag_page, migrate_page, output, replay_page
+from streams.cli.screen import (
+    dlq_page,
+    lag_page,
+    migrate_page,
+    output,
+    replay_page,
+    replay_plan_page,
+)
 from streams.dead_letters.outcomes import Result
 from streams.migration.column_status import ColumnStatus, MigrationStatus
 from streams.migration.planning import command_list as migrate_list
@@ -220,7 +227,7 @@ def _replay_plan(wide: bool) -> None:
         )
         for table, column in (("public.questions", "embedding"), (LONG, COLUMN))
     )
-    replay_page.show_plan(ReplayPlan(Request(), scopes, 2, 2, 30.0, None))
+    replay_plan_page.show_plan(ReplayPlan(Request(), scopes, 2, 2, 30.0, None))
 
 
 def _verify(wide: bool) -> None:
@@ -278,11 +285,11 @@ def _dlq(wide: bool) -> None:
             for id_ in ("vectrue.public.questions/3/1234", event)
         ),
     ]
-    dlq._print(entries[:2], wide=wide)
+    dlq_page.show_entries(entries[:2], wide=wide)
     output.out.print()
-    dlq._print(entries[1:], wide=wide)
+    dlq_page.show_entries(entries[1:], wide=wide)
     output.out.print()
-    dlq._print_results(
+    dlq_page.show_results(
         [Result(entry.id, "not sent", entry.reason) for entry in entries], output.Format.TABLE
     )
 

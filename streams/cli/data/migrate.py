@@ -16,12 +16,7 @@ from schemas.settings.reading import Settings
 from schemas.settings.sections import ModelSettings
 from streams.cli.arguments import open_session
 from streams.cli.screen import migrate_page
-from streams.cli.screen.confirmation import (
-    ConfirmationRequired,
-    YesOption,
-    can_ask,
-    require_confirmation,
-)
+from streams.cli.screen.confirmation import YesOption, require_confirmation
 from streams.cli.screen.index_progress import IndexProgress
 from streams.cli.screen.output import Format, OutputOption, err, print_exactly, print_json
 from streams.migration import check as migrate_check
@@ -294,9 +289,8 @@ def _without_twins(step: Callable[..., None], *, yes: bool) -> None:
     try:
         step(without=frozenset())
     except IndexesLacking as lacking:
-        if not yes and not can_ask():
-            raise ConfirmationRequired(lacking.message, fix=lacking.fix) from lacking
-        require_confirmation(f"{lacking.message}. Go on without them?", yes=yes)
+        question = f"{lacking.message}. Go on without them?"
+        require_confirmation(question, yes=yes, fix=lacking.fix)
         # Only those that were shown are left behind; --yes takes whatever there is.
         step(without=None if yes else lacking.names)
         err.print(f"notice: went on without {', '.join(sorted(lacking.names))}")

@@ -11,13 +11,13 @@ from contextlib import contextmanager
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated
 
 import typer
 
 from connectors.clock import SystemClock
 from schemas.duration import parse_past
-from schemas.reports.replay import Only, Request, is_lifted, parse_rate
+from schemas.reports.replay import Request, is_lifted, parse_rate
 from schemas.text_lines import decoded
 from streams.cli.arguments import seconds
 
@@ -121,7 +121,7 @@ def request(
         )
     wanted = RowChoice.ALL if keys is not None else only or RowChoice.STALE
     return Request(
-        only=cast("Only", wanted.value),
+        only=wanted.value,
         where=where,
         since=_time(since),
         force=force,

@@ -41,12 +41,13 @@ def confirm(question: str) -> bool:
     return typer.confirm(one_line(question), err=True)
 
 
-def require_confirmation(question: str, *, yes: bool) -> None:
+def require_confirmation(question: str, *, yes: bool, fix: str | None = None) -> None:
     """Return only if the user agrees.
 
     Args:
         question: names what is changed, and ends with a question mark.
         yes: whether --yes was given, so that nothing is asked.
+        fix: the ways out where no terminal can be asked; to add --yes when left out.
 
     Raises:
         ConfirmationRequired: no terminal can be asked, and --yes is missing.
@@ -55,7 +56,7 @@ def require_confirmation(question: str, *, yes: bool) -> None:
     if yes:
         return
     if not can_ask():
-        raise ConfirmationRequired(f'no terminal to ask "{question}"', fix="add --yes")
+        raise ConfirmationRequired(f'no terminal to ask "{question}"', fix=fix or "add --yes")
     if not confirm(question):
         err.print("nothing was changed")
         raise typer.Exit(1)

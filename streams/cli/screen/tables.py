@@ -132,7 +132,8 @@ class Grid:
         most = []
         for low, column in zip(least, columns, strict=True):
             most.append(max(low, column.widest))
-        zeros, hidden = [], []
+        zeros: list[str] = []
+        hidden: list[str] = []
         for column in shown:
             if column not in columns:
                 left_out = zeros if column.heading in self._zeros else hidden

@@ -161,7 +161,7 @@ def test_offline_there_is_no_twin(place: Workplace) -> None:
     place.execute("CREATE INDEX near ON a USING hnsw (embedding vector_cosine_ops)")
     migrate(place, "start", *TO, "--offline", "--yes", "-t", A)
     shown = place.vectrue("migrate", "status")
-    assert "index near of public.a.embedding is to be built again" in shown.stderr
+    assert "index near of public.a.embedding must be built again" in shown.stderr
     assert "twin" not in shown.stdout + shown.stderr
     assert status(place)["columns"][0]["indexes_lacking"] == ["near"]
     assert planned(place, *TO, "-t", A)["commands"][0] == f"vectrue replay run -t {A}"

@@ -183,7 +183,7 @@ def test_an_index_made_after_the_start_is_asked_about(ready: Workplace) -> None:
     )
     assert "vectrue migrate index" in planned(ready)["under_way"]
     refused = ready.vectrue("migrate", "swap", check=False)
-    assert refused.returncode == 1
+    assert refused.returncode == 2
     assert "late of public.questions.embedding" in refused.stderr
     assert "--yes" in refused.stderr
     typed = ready.vectrue("migrate", "index", "--print-sql").stdout

@@ -65,7 +65,9 @@ def settle(place: Workplace) -> None:
 def adopt(place: Workplace, *arguments: str, code: int = 0) -> dict[str, Any]:
     """The report; the command must end with this code."""
     settle(place)
-    done = place.vectrue("adopt", *QUESTIONS, *MODEL, "-o", "json", *arguments, check=False)
+    done = place.vectrue(
+        "adopt", *QUESTIONS, *MODEL, "--yes", "-o", "json", *arguments, check=False
+    )
     assert done.returncode == code, done.stdout + done.stderr
     report: dict[str, Any] = json.loads(done.stdout)
     assert report["ok"] is (code == 0)
@@ -269,7 +271,7 @@ def test_a_killed_adoption_is_called_again(make_workplace: MakeWorkplace) -> Non
         "take_time()"
     )
     settle(place)
-    killed = place.start("adopt", *QUESTIONS, *MODEL, "--sample", "20", log="adopt")
+    killed = place.start("adopt", *QUESTIONS, *MODEL, "--yes", "--sample", "20", log="adopt")
     until(lambda: owned(place) > 0, what="the first page to be adopted")
     killed.kill()
     killed.wait()

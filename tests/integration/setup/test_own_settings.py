@@ -52,7 +52,7 @@ def test_a_file_with_fewer_tables_takes_none_from_another(place: Workplace) -> N
     """
     four = place.settings
     place.with_settings(tables=listing("two"))
-    assert place.vectrue("init", check=False).returncode == 78
+    assert place.vectrue("init", check=False).returncode == 2
     place.vectrue("migrate", "start", "--model", "lexical", "--dimensions", "96")
     said = place.vectrue("status", check=False)
     assert "not in these settings: public.four, public.one, public.three" in said.stdout

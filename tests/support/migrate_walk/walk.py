@@ -130,7 +130,11 @@ class Walk:
         after = state.read(self._place)
         self._lines.append(f"    {self._states(after)}")
         self._report.states[tuple(column.state for column in after.values())] += 1
-        if code not in (0, 1, 78, -9) or "Traceback" in said or (code > 0 and "error:" not in said):
+        if (
+            code not in (0, 1, 2, 78, -9)
+            or "Traceback" in said
+            or (code > 0 and "error:" not in said)
+        ):
             raise self._lost(f"{verb} ended with {code} and no sentence: {said}")
         wrong = state.judge(verb, before, after, scope=scope, refused=code > 0, killed=code == -9)
         for name, column in after.items():

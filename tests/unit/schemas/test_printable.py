@@ -35,9 +35,9 @@ from schemas.reports.score import GradeThresholds, Score
 from schemas.reports.search import Hit, SearchResult, Timings
 from schemas.rows.table import TableName
 from streams.cli import doctor
-from streams.cli.data import adopt, dlq, verify
+from streams.cli.data import adopt, verify
 from streams.cli.models import score, search
-from streams.cli.screen import lag_page, output, replay_page
+from streams.cli.screen import confirmation, dlq_page, lag_page, output, replay_page
 from streams.cli.screen.output import Screen
 from streams.dead_letters.outcomes import Result
 from streams.replay.outcome import RunOutcome
@@ -165,8 +165,8 @@ def _dlq() -> None:
         3,
         state,
     )
-    dlq._print([entry])
-    dlq._print_results([Result(HOSTILE, HOSTILE, HOSTILE)], output.Format.TABLE)
+    dlq_page.show_entries([entry])
+    dlq_page.show_results([Result(HOSTILE, HOSTILE, HOSTILE)], output.Format.TABLE)
 
 
 def _verify() -> None:
@@ -221,7 +221,7 @@ def test_a_question_is_written_out(
 ) -> None:
     """What is asked names tables and connectors."""
     monkeypatch.setattr(sys, "stdin", StringIO("y\n"))
-    assert output.confirm(HOSTILE)
+    assert confirmation.confirm(HOSTILE)
     written = capsys.readouterr().err
     assert harmless(written)
     assert LINE in written

@@ -17,18 +17,11 @@ from schemas.errors import TransientError, VectrueError
 from schemas.reports.coverage import Coverage
 from schemas.reports.replay import NO_ROWS, Request, Run, ScopeProgress, Survey, parse_rate
 from streams.cli.data import replay_options as options
-from streams.cli.screen import replay_page
-from streams.cli.screen.replay_page import (
-    Bars,
-    figures,
-    rate_limit,
-    short_name,
-    show_outcome,
-    show_since,
-    show_statuses,
-    size,
-    verdict,
-)
+from streams.cli.formatting import column_name, size
+from streams.cli.screen import replay_progress
+from streams.cli.screen.replay_page import rate_limit, show_outcome, show_statuses, verdict
+from streams.cli.screen.replay_plan_page import show_plan, show_since
+from streams.cli.screen.replay_progress import RunProgress, figures
 from streams.replay import key_lines
 from streams.replay.control import RunStatus
 from streams.replay.outcome import RunOutcome
@@ -120,7 +113,7 @@ def test_the_bar_says_everything_in_one_line() -> None:
     line = figures(progress, 1912.0)
     counts = "current 12,001  quarantined 3  waiting: live lag 41s > 30s"
     assert line == f"431,204/1,000,000  43%  1,912 rows/s  {counts}"
-    assert short_name(progress.table, progress.column) == "questions"
+    assert column_name(progress.table, progress.column) == "questions"
     going = figures(replace(progress, waiting=None), 1912.0)
     assert going == "431,204/1,000,000  43%  1,912 rows/s  ETA 4m57s  current 12,001  quarantined 3"
 
@@ -146,7 +139,7 @@ def test_why_a_run_waits_is_said_once() -> None:
         assert written.getvalue().count("live lag") == 1
         assert f"{said}\n" in written.getvalue()
         assert "ETA" not in written.getvalue()
-    with drawn(None) as written, Bars(lambda: 1) as bars:
+    with drawn(None) as written, RunProgress(lambda: 1) as bars:
         bars.show(scopes)
     assert written.getvalue().count("waiting: live lag 8s > 5s") == 1
 
@@ -172,9 +165,9 @@ def test_of_a_run_that_does_not_move_it_is_said_who_works(
             raise TransientError("no broker answers")
         return workers
 
-    monkeypatch.setattr(replay_page, "SystemClock", lambda: clock)
+    monkeypatch.setattr(replay_progress, "SystemClock", lambda: clock)
     scope = replace(handled(embedded=3, left=6), state="running")
-    with drawn(None) as written, Bars(ask) as bars:
+    with drawn(None) as written, RunProgress(ask) as bars:
         for _ in range(60):
             bars.show([scope])
             clock.advance(1.0)
@@ -356,7 +349,7 @@ def test_the_plan_counts_the_vector_its_toast_and_the_row() -> None:
     ("limit", "said"),
     [
         (4.0, "at 4 rows/s, the limit; run r measured no less"),
-        (None, "4 rows/s by what run r measured"),
+        (None, "4 rows/s, as measured in run r"),
     ],
 )
 def test_a_plan_does_not_take_its_limit_for_what_was_measured(
@@ -367,7 +360,7 @@ def test_a_plan_does_not_take_its_limit_for_what_was_measured(
         "public.a", "embedding", "m", True, 9, 0, 0, 0, 9, 9, 1, 9.0, 9, 4.0, "r", 2.0, 9, 9, False
     )
     with drawn(None) as written:
-        replay_page.show_plan(ReplayPlan(Request(rate=limit), (scope,), 2, 2, 30.0))
+        show_plan(ReplayPlan(Request(rate=limit), (scope,), 2, 2, 30.0))
     assert f"a: {said}\n" in written.getvalue()
 
 
