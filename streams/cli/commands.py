@@ -10,13 +10,13 @@ its module.
 
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from typing import Any, Literal
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 from typing_extensions import override
 
-_MARKUP = "markdown"
+_MARKUP: Literal["markdown"] = "markdown"
 
 
 @dataclass(frozen=True)
