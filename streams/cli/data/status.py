@@ -103,7 +103,8 @@ def status(ctx: typer.Context, output: OutputOption = Format.TABLE) -> None:
     for one in judged:
         out.print(_sentence(one))
     for found in textless:
-        print_warning(found.sentence)
+        if found.sentence is not None:
+            print_warning(found.sentence)
     if seen.others:
         out.print(f"also kept true here, not in these settings: {', '.join(seen.others)}")
     # The verdict below says the first doubt.

@@ -19,7 +19,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress
 from schemas.health.lag import GroupLag
 from schemas.printable import one_line
 from streams.cli.screen import lag_page, output
-from streams.cli.screen.tables import Grid, fold
+from streams.cli.screen.folding import fold
+from streams.cli.screen.tables import Grid
 from tests.support.lag import report
 from tests.support.root import ROOT
 from tests.support.screens import FOLDER, LONG, NAMES, PAGES, WIDTHS, document, drawn, screen

@@ -290,8 +290,10 @@ def test_what_set_does_not_understand_is_refused(
         options.limits(values, rate, None)
 
 
-@pytest.mark.parametrize("beside", [("all", None, None), (None, "true", None), (None, None, "1h")])
-def test_keys_name_the_rows_alone(beside: tuple[str | None, str | None, str | None]) -> None:
+@pytest.mark.parametrize(
+    "beside", [(RowChoice.ALL, None, None), (None, "true", None), (None, None, "1h")]
+)
+def test_keys_name_the_rows_alone(beside: tuple[RowChoice | None, str | None, str | None]) -> None:
     """What would be ignored beside --keys is refused, --only too."""
     with pytest.raises(typer.BadParameter, match="names the rows already"):
         options.request(*beside, False, "keys.txt", None, None, None)
