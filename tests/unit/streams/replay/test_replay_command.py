@@ -17,6 +17,7 @@ from schemas.errors import TransientError, VectrueError
 from schemas.reports.coverage import Coverage
 from schemas.reports.replay import NO_ROWS, Request, Run, ScopeProgress, Survey, parse_rate
 from streams.cli.data import replay_options as options
+from streams.cli.data.replay_options import RowChoice
 from streams.cli.formatting import column_name, size
 from streams.cli.screen import replay_progress
 from streams.cli.screen.replay_page import rate_limit, show_outcome, show_statuses, verdict
