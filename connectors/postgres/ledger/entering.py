@@ -62,6 +62,7 @@ def create(cursor: Cursor, scopes: Sequence[Scope], request: Request) -> UUID | 
     """
     run = uuid4()
     columns = [scope.target.name for scope in scopes]
+    # Until the commit, no other command can enter a run over these columns.
     cursor.execute(queries.text("enter_replay"))
     asked = {"prefix": "", "columns": columns, "unfinished": True, "limit": MOST_RUNS}
     cursor.execute(queries.text("replays"), asked)

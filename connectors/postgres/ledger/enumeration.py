@@ -290,6 +290,7 @@ def first_bad_key(session: Session, target: Target, keys: Sequence[Key]) -> tupl
         except PoisonEvent:
             keys = keys[:middle]
         else:
+            # The bad key is in the other half.
             start, keys = start + middle, keys[middle:]
     try:
         plain_keys(session, target, keys)
@@ -334,6 +335,7 @@ def _read(
     session: Session, query: sql.Composable, parameters: dict[str, object]
 ) -> list[tuple[Any, ...]]:
     with session.transaction() as cursor:
+        # A condition of the operator may call a function that writes.
         cursor.execute("SET TRANSACTION READ ONLY")
         cursor.execute(query, parameters)
         return cursor.fetchall()

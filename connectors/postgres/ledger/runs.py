@@ -123,6 +123,7 @@ class RunLedger:
                 moved = entering.place(run, target)
                 moved.update(cursor=_array(after), before=_array(before), enumerated=last)
                 cursor.execute(queries.text("move_cursor"), moved)
+                # Another command has moved the cursor since this one read it.
                 if cursor.rowcount != 1:
                     raise Taken
                 chunks = entering.enter_chunks(cursor, run, target, keys, chunk_size)
@@ -165,6 +166,7 @@ class RunLedger:
                 return
             chunks = [_chunk(run, line) for line in lines]
             after = chunks[-1].number
+            # Before they are sent: if the sender dies, they count as not sent.
             self._session.rows(queries.text("unmark_sent"), _numbers(run, chunks))
             yield chunks
 

@@ -94,6 +94,7 @@ def free_bytes(session: Session, spaces: tuple[int, ...]) -> int | None:
     except VectrueError:
         # pg_control_system needs a right that the role may not have.
         return None
+    # Partitions in several tablespaces may be on several disks.
     if not directory or len(spaces) != 1 or not _is_here(Path(directory), identifier):
         return None
     place = of_database

@@ -77,6 +77,7 @@ def plan_for(session: Session, made: ColumnMigration, found: IndexTwins) -> list
     planner = _Planner(session, found, tables)
     steps: list[TwinStep] = []
     for index in found.lacking:
+        # An index that serves a constraint is created with the constraint.
         if index.constraint is None:
             steps += planner.steps(index)
     return steps
@@ -154,6 +155,7 @@ class _Planner:
             if part.parent != table.oid or part.kind not in "rp":
                 continue
             inside = self._attached(frame, part)
+            # An attached part that is not valid is a frame that lacks parts itself.
             if inside is not None and inside.valid:
                 continue
             child, below = self._on(part, self._part_of(index, part), carried, inside)

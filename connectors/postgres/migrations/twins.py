@@ -169,6 +169,7 @@ def standing(session: Session, made: ColumnMigration) -> IndexTwins:
     old, new = vectors(made)
     oid = catalog.inspect(session, made.table).oid
     of_new = read(session, oid, new.columns)
+    # Offline there is one column, and its start dropped the old indexes.
     of_old = [] if made.offline else read(session, oid, old.columns)
     needed = _recorded(session, oid, made) if made.offline else wanted(of_old)
     mine = _oids(of_old)
