@@ -46,9 +46,8 @@ def lacking(admin: AdminClient, rights: Sequence[Right], topics: Sequence[str]) 
     Raises:
         TransientError: the broker does not answer.
     """
-    groups = [right.name for right in rights if right.resource == "group"]
     allowed = _allowed_topics(admin, _topics_of(rights, topics))
-    allowed.update(_allowed_groups(admin, groups))
+    allowed.update(_allowed_groups(admin, _groups_of(rights)))
     return [right for right in rights if _is_lacking(right, topics, allowed)]
 
 
@@ -58,9 +57,7 @@ def allow(admin: AdminClient, users: Mapping[str, Sequence[Right]]) -> None:
     Raises:
         VectrueError: the broker refuses.
     """
-    bindings: list[Any] = []
-    for user, rights in users.items():
-        bindings.extend(_binding(user, right) for right in rights)
+    bindings = [_binding(user, right) for user, rights in users.items() for right in rights]
     for future in admin.create_acls(bindings).values():
         try:
             future.result(_ANSWER_SECONDS)
@@ -76,14 +73,18 @@ def _is_lacking(right: Right, topics: Sequence[str], allowed: _Allowed) -> bool:
     if right.operation == "CREATE":
         return False
     operation = getattr(AclOperation, right.operation)
-    names = [right.name]
-    if right.prefixed:
-        names = [topic for topic in topics if topic.startswith(right.name)]
-    for name in names:
+    for name in _named(right, topics):
         known = allowed.get((right.resource, name))
         if known is not None and operation not in known:
             return True
     return False
+
+
+def _named(right: Right, topics: Sequence[str]) -> list[str]:
+    """The topics or groups that a right is about."""
+    if right.prefixed:
+        return [topic for topic in topics if topic.startswith(right.name)]
+    return [right.name]
 
 
 def _binding(user: str, right: Right) -> Any:
@@ -107,11 +108,17 @@ def _topics_of(rights: Sequence[Right], topics: Sequence[str]) -> list[str]:
     """The topics that the rights are about, each once, in order of their names."""
     found: set[str] = set()
     for right in rights:
-        if right.prefixed:
-            found.update(topic for topic in topics if topic.startswith(right.name))
-        elif right.resource == "topic":
-            found.add(right.name)
+        if right.resource == "topic":
+            found.update(_named(right, topics))
     return sorted(found)
+
+
+def _groups_of(rights: Sequence[Right]) -> list[str]:
+    groups: list[str] = []
+    for right in rights:
+        if right.resource == "group":
+            groups += _named(right, ())
+    return groups
 
 
 def _allowed_topics(admin: AdminClient, names: Sequence[str]) -> _Allowed:
@@ -122,7 +129,7 @@ def _allowed_topics(admin: AdminClient, names: Sequence[str]) -> _Allowed:
         include_authorized_operations=True,
         request_timeout=_ANSWER_SECONDS,
     )
-    return {("topic", name): _operations(future) for name, future in futures.items()}
+    return _allowed("topic", futures)
 
 
 def _allowed_groups(admin: AdminClient, names: Sequence[str]) -> _Allowed:
@@ -131,7 +138,11 @@ def _allowed_groups(admin: AdminClient, names: Sequence[str]) -> _Allowed:
     futures = admin.describe_consumer_groups(
         list(names), include_authorized_operations=True, request_timeout=_ANSWER_SECONDS
     )
-    return {("group", name): _operations(future) for name, future in futures.items()}
+    return _allowed("group", futures)
+
+
+def _allowed(resource: str, futures: Mapping[str, Any]) -> _Allowed:
+    return {(resource, name): _operations(future) for name, future in futures.items()}
 
 
 def _operations(future: Any) -> set[AclOperation] | None:

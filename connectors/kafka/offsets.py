@@ -7,7 +7,7 @@ log end only from records it is given, so a stuck worker looks caught up there.
 Hazard: the order of the reads is a rule, see `KafkaOffsets.read`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, Literal, Protocol
 
@@ -91,12 +91,12 @@ class KafkaOffsets(Offsets):
         for asked in groups.values():
             topics.update(asked)
         partitions = self._partitions(sorted(topics))
-        places = _places(partitions)
+        places = _places(partitions, partitions)
         # Log starts before commits: a commit below the start is then certainly lost.
         starts = self._log_offsets(places, _EARLIEST)
         commits: dict[str, lag_rows.Commits] = {}
         for group, asked in groups.items():
-            commits[group] = self._committed(group, [p for p in places if p[0] in asked])
+            commits[group] = self._committed(group, _places(partitions, asked))
         described: dict[str, ConsumerGroup | Unread] = {}
         for group in groups:
             described[group] = self._described(group)
@@ -261,11 +261,11 @@ class KafkaOffsets(Offsets):
         return Unread(str(error), is_denied=True)
 
 
-def _places(partitions: lag_rows.Partitions) -> list[Place]:
-    """The partitions of the topics that could be read."""
+def _places(partitions: lag_rows.Partitions, topics: Collection[str]) -> list[Place]:
+    """The partitions of these topics, as far as they could be read."""
     places: list[Place] = []
     for topic, numbers in partitions.items():
-        if not isinstance(numbers, Unread):
+        if topic in topics and not isinstance(numbers, Unread):
             places += [(topic, number) for number in numbers]
     return places
 

@@ -45,7 +45,7 @@ class Right:
 
     def command(self, user: str, servers: str) -> str:
         """The command of Kafka that grants it."""
-        operation = "".join(word.capitalize() for word in self.operation.split("_"))
+        operation = self.operation.title().replace("_", "")
         pattern = " --resource-pattern-type prefixed" if self.prefixed else ""
         return (
             f"kafka-acls --bootstrap-server {servers} --command-config admin.properties --add "

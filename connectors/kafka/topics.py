@@ -69,7 +69,12 @@ def existing(settings: Settings) -> dict[str, int]:
         ConfigurationError: the broker refuses us, or a security option is wrong.
     """
     _, listed = _admin(settings)
-    return {name: len(topic.partitions) for name, topic in listed.items() if topic.error is None}
+    found: dict[str, int] = {}
+    for name, topic in listed.items():
+        # With an error: one that is being made or deleted.
+        if topic.error is None:
+            found[name] = len(topic.partitions)
+    return found
 
 
 def missing(settings: Settings, names: Sequence[str]) -> list[str]:
@@ -237,11 +242,11 @@ def _is_created(settings: Settings, name: str, future: Any) -> bool:
 
 def _not_created(settings: Settings, name: str, problem: KafkaError) -> VectrueError:
     if errors.is_denied(problem):
-        lacking = [
-            right
-            for right in rights.of("init", settings.kafka.topic_prefix)
-            if right.operation == "CREATE" and name.startswith(right.name)
-        ]
+        lacking: list[Right] = []
+        for right in rights.of("init", settings.kafka.topic_prefix):
+            is_about_it = name.startswith(right.name)
+            if right.operation == "CREATE" and is_about_it:
+                lacking.append(right)
         return errors.permission_denied(settings, lacking)
     what = f"topic {name} cannot be created"
     if problem.name() in _WRONG_SETTINGS:

@@ -60,6 +60,7 @@ class MemoryOffsets(Offsets):
 
     def skip(self, topic: str, partition: int, offsets: int) -> None:
         """Leave a hole, as compaction and transaction markers do."""
+        # Offsets without a record: the log end moves alone.
         self._logs[topic][partition].end += offsets
 
     def delete_before(self, topic: str, partition: int, offset: int) -> None:

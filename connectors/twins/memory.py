@@ -127,6 +127,7 @@ class MemoryStore(Store, Ledger):
         defer: Defer | None = None,
     ) -> WriteOutcome:
         """The twin has no triggers and no constraints."""
+        # A copy: what raises below writes nothing, as in a transaction.
         rows = dict(self.rows)
         outcome = WriteOutcome({update.key: self._set(rows, target, update) for update in updates})
         if Written.CHANGED in outcome.values() and not self._wants(target):
@@ -176,6 +177,7 @@ class MemoryStore(Store, Ledger):
         entry = self.ledger[str(chunk.run), chunk.number]
         if entry.rate is None:
             return 0.0
+        # Time does not pass here: what was taken adds up.
         before, entry.slots = entry.slots, entry.slots + rows / entry.rate
         return before
 

@@ -111,6 +111,7 @@ class TwinEmbedder(Embedder):
         return [len(text.split()) for text in texts]
 
     def _vector(self, text: str) -> Vector:
+        # The text alone decides: equal texts get equal vectors in every process.
         seed = int.from_bytes(hashlib.sha256(text.encode()).digest(), "big")
         row = np.random.default_rng(seed).standard_normal(self.dimensions)
         return (row / np.linalg.norm(row)).astype(np.float32)

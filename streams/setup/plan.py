@@ -25,7 +25,7 @@ from connectors.postgres.setup import (
     schema,
     score_rights,
 )
-from connectors.postgres.setup.counting import Place
+from connectors.postgres.setup.counting import VectorColumn
 from connectors.postgres.statement import Statement
 from schemas.errors import ConfigurationError
 from schemas.rows.table import TableName
@@ -184,7 +184,7 @@ def _examined(
     return tuple(found)
 
 
-def _leaving(settings: Settings, session: Session, agree: Agree) -> list[Place]:
+def _leaving(settings: Settings, session: Session, agree: Agree) -> list[VectorColumn]:
     """Return the columns that are kept true now and not listed; refused unless agreed."""
     found = others.leaving(session, settings)
     if not found:
@@ -220,7 +220,7 @@ def _add_bookkeeping(
     embedder: Embedder,
     tables: Sequence[Examined],
     *,
-    leaving: Sequence[Place] = (),
+    leaving: Sequence[VectorColumn] = (),
     dead: Sequence[str] = (),
 ) -> None:
     targets = [examined.target for examined in tables]

@@ -135,7 +135,7 @@ _OF_A_VECTOR = (
     Defect(
         "a text that chance or time decides",
         "connectors/postgres/checks/text_check.py",
-        "    _refuse(target, [str(call) for call, is_unsteady in calls if is_unsteady])\n",
+        "    _refuse(target, unsteady)\n",
         "",
         (f"{TRUE}::test_a_text_that_is_no_function_of_its_row_is_refused",),
     ),

@@ -20,7 +20,7 @@ from connectors.postgres.migrations import migration
 from connectors.postgres.rows import wanted
 from connectors.postgres.session import Session
 from connectors.postgres.setup import counting, schema
-from connectors.postgres.setup.counting import Place
+from connectors.postgres.setup.counting import VectorColumn
 from schemas.errors import ConfigurationError, VectrueError
 from schemas.health.shape import KINDS
 from schemas.reports.coverage import Coverage
@@ -119,7 +119,10 @@ def unseen(table: TableName) -> VectrueError:
 
 
 def _look(
-    session: Session, settings: Settings, kept: Collection[Place], tables: Sequence[TableSettings]
+    session: Session,
+    settings: Settings,
+    kept: Collection[VectorColumn],
+    tables: Sequence[TableSettings],
 ) -> tuple[list[tuple[Coverage, Target]], dict[str, ConfigurationError]]:
     counted: list[tuple[Coverage, Target]] = []
     unseen: dict[str, ConfigurationError] = {}
@@ -134,7 +137,9 @@ def _look(
     return counted, unseen
 
 
-def _targets(session: Session, kept: Collection[Place], table: TableSettings) -> list[Target]:
+def _targets(
+    session: Session, kept: Collection[VectorColumn], table: TableSettings
+) -> list[Target]:
     """The target of a table, and of the column beside it in a migration."""
     here = (table.name, table.column)
     targets = []

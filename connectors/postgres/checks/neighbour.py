@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from connectors.postgres import catalog, queries
 from connectors.postgres.catalog import TableInfo
 from connectors.postgres.checks import neighbour_key, text_check
-from connectors.postgres.checks.neighbour_key import Facts
+from connectors.postgres.checks.neighbour_key import TableFacts
 from connectors.postgres.checks.server import COLUMN_LISTS_FROM, Server
 from connectors.postgres.checks.text_check import TextFacts
 from connectors.postgres.session import Session
@@ -98,14 +98,14 @@ def examine(
     )
 
 
-def _facts(session: Session, oid: int, worker: str) -> Facts:
+def _facts(session: Session, oid: int, worker: str) -> TableFacts:
     lines = session.rows(queries.text("neighbour_facts"), {"oid": oid, "worker": worker})
     if not lines:
         raise VectrueError(
             "the table or the role was dropped while it was looked at",
             fix=f"repeat {command.again()}",
         )
-    return Facts(*lines[0])
+    return TableFacts(*lines[0])
 
 
 def _check_kind(name: str, info: TableInfo) -> None:
@@ -125,7 +125,7 @@ def _check_kind(name: str, info: TableInfo) -> None:
         )
 
 
-def _check_owned(name: str, facts: Facts, server: Server) -> None:
+def _check_owned(name: str, facts: TableFacts, server: Server) -> None:
     if not facts.owned:
         raise ConfigurationError(
             f"role {server.role} does not own table {name}, and only an owner can add columns "
@@ -134,7 +134,7 @@ def _check_owned(name: str, facts: Facts, server: Server) -> None:
         )
 
 
-def _check_visible(name: str, facts: Facts, worker: str) -> None:
+def _check_visible(name: str, facts: TableFacts, worker: str) -> None:
     if not facts.sees_all_rows:
         raise ConfigurationError(
             f"row-level security of table {name} would hide rows from role {worker} without an "
@@ -151,7 +151,7 @@ def _check_others_visible(session: Session, oids: Iterable[int], worker: str) ->
         _check_visible(f"{schema}.{name}", _facts(session, oid, worker), worker)
 
 
-def _check_columns(target: Target, info: TableInfo, facts: Facts) -> None:
+def _check_columns(target: Target, info: TableInfo, facts: TableFacts) -> None:
     name = f"{target.table}.{target.column}"
     times = Counter(column.lower() for column in info.columns)
     for column, count in times.items():
@@ -166,6 +166,7 @@ def _check_columns(target: Target, info: TableInfo, facts: Facts) -> None:
             f"column {name} is NOT NULL, but a row without text has no vector",
             fix=f'ALTER TABLE {target.table} ALTER COLUMN "{target.column}" DROP NOT NULL',
         )
+    # A column of the application may have the name of one that is to be added.
     wanted = {
         target.hash_column: "bytea",
         target.model_column: "text",
@@ -182,9 +183,11 @@ def _check_columns(target: Target, info: TableInfo, facts: Facts) -> None:
             )
 
 
-def _keys_only(info: TableInfo, facts: Facts, server: Server) -> bool:
+def _keys_only(info: TableInfo, facts: TableFacts, server: Server) -> bool:
     if server.major < COLUMN_LISTS_FROM:
         return False
+    # A list that does not cover the replica identity makes the application's UPDATEs
+    # fail; for a partitioned table those of the partitions count.
     if info.kind == "p":
         return all(part["replica_identity"] == "d" for part in facts.partitions)
     if info.replica_identity == "d":

@@ -14,7 +14,7 @@ from schemas.health.shape import travels
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class TableFacts:
     """One line of neighbour_facts in checks/checks.sql."""
 
     owned: bool
@@ -28,7 +28,7 @@ class Facts:
     root: str | None
 
 
-def check(name: str, info: TableInfo, facts: Facts) -> None:
+def check(name: str, info: TableInfo, facts: TableFacts) -> None:
     """Refuse a key by which rows cannot be found again from their events.
 
     Raises:
@@ -46,6 +46,7 @@ def check(name: str, info: TableInfo, facts: Facts) -> None:
             fix="list the tables that hold the rows in [[tables]], or use declarative partitioning",
         )
     catalog.require_key(info, name)
+    # Keys come from events as text, and have to be cast back to the same value.
     for column in info.primary_key:
         if not travels(column, facts.key_base_types[column.name]):
             raise ConfigurationError(
@@ -61,7 +62,7 @@ def check(name: str, info: TableInfo, facts: Facts) -> None:
             )
 
 
-def check_replica_identity(name: str, info: TableInfo, facts: Facts) -> None:
+def check_replica_identity(name: str, info: TableInfo, facts: TableFacts) -> None:
     """Refuse a replica identity with which the application's updates would fail.
 
     Raises:
@@ -84,6 +85,7 @@ def check_replica_identity(name: str, info: TableInfo, facts: Facts) -> None:
         )
     # For a partitioned table the partitions decide, since the writes happen there.
     for part in facts.partitions:
+        # Neither a foreign nor an unlogged table writes to the log.
         if part["kind"] != "r" or part["persistence"] != "p":
             raise ConfigurationError(
                 f"partition {part['name']} of table {name} is a foreign or unlogged table, "

@@ -55,16 +55,23 @@ def look(session: Session, target: Target, oid: int) -> TextFacts:
         text = sql.Literal(target.text)
         cursor.execute(queries.for_target("text_calls", target, bound=False, text_literal=text))
         calls = cursor.fetchall()
-    _refuse(target, [str(call) for call, is_unsteady in calls if is_unsteady])
+    unsteady: list[str] = []
+    stable: list[str] = []
+    for name, is_unsteady in calls:
+        call = str(name)
+        if is_unsteady:
+            unsteady.append(call)
+        # Functions of the server, which are shown without a schema, depend on settings
+        # beside their arguments, and ours are the same in every session.
+        if "." in call.partition("(")[0]:
+            stable.append(call)
+    _refuse(target, unsteady)
     columns = _columns(lines, target)
     _refuse_own_vector(target, columns.get(oid))
     others: set[str] = set()
     for relation, schema, name, *_ in lines:
         if relation != oid:
             others.add(f"{schema}.{name}")
-    # Functions of the server, which are shown without a schema, depend on settings beside
-    # their arguments, and ours are the same in every session.
-    stable = [str(call) for call, _ in calls if "." in str(call).partition("(")[0]]
     return TextFacts(columns, tuple(sorted(others)), tuple(stable))
 
 

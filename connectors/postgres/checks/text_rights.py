@@ -25,7 +25,7 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Needed:
+class NeededRights:
     """What the role needs.
 
     Attributes:
@@ -37,7 +37,7 @@ class Needed:
     functions: tuple[str, ...]
 
 
-def needed(session: Session, role: str, expressions: Sequence[tuple[str, Target]]) -> Needed:
+def needed(session: Session, role: str, expressions: Sequence[tuple[str, Target]]) -> NeededRights:
     """Look at what these expressions name.
 
     Args:
@@ -67,7 +67,7 @@ def needed(session: Session, role: str, expressions: Sequence[tuple[str, Target]
             )
         schemas |= set(used)
         functions |= set(lacking)
-    return Needed(tuple(sorted(schemas)), tuple(sorted(functions)))
+    return NeededRights(tuple(sorted(schemas)), tuple(sorted(functions)))
 
 
 def refused(
@@ -105,6 +105,7 @@ def _lacking(
     session: Session, role: str, relation: int, columns: Sequence[str], what: str
 ) -> ConfigurationError | None:
     schema, name, every = session.rows(queries.text("relation_columns"), {"oid": relation})[0]
+    # No columns: the expression reads whole rows.
     asked = {"role": role, "oid": relation, "columns": list(columns or every), "right": "SELECT"}
     lacking = session.rows(queries.text("missing_column_rights"), asked)[0][0]
     if not lacking:

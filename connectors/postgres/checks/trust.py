@@ -32,6 +32,7 @@ def guard(connection: Connection) -> None:
     pins.guard(connection)
     if connection.info.parameter_status("is_superuser") != "on":
         return
+    # The owner could have put code there that now runs as the superuser.
     with connection.cursor() as cursor:
         cursor.execute(queries.text("strange_owner"))
         found = cursor.fetchall()

@@ -10,6 +10,7 @@ Hazards:
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from psycopg2.extensions import connection as Connection
 
@@ -49,6 +50,7 @@ class CanaryStore:
         """
         parameters = {"prefix": self._prefix, "seconds": every_seconds}
         wait = float(self._session.rows(queries.text("write_canary"), parameters)[0][0])
+        # Never 0, which would be a busy loop, and never longer than the period.
         return min(max(wait, _LEAST_WAIT_SECONDS), every_seconds)
 
     def note_slot(self, every_seconds: float) -> None:
@@ -65,14 +67,19 @@ class CanaryStore:
             records: the beats, with the times of each hop.
             worker_at: when the worker received them.
         """
-        parameters = {
+        parameters: dict[str, Any] = {
             "prefix": self._prefix,
-            "beats": [record.beat.number for record in records],
-            "sent": [record.beat.sent_at for record in records],
-            "captured": [record.captured_at for record in records],
-            "queued": [record.queued_at for record in records],
             "worker_at": worker_at,
+            "beats": [],
+            "sent": [],
+            "captured": [],
+            "queued": [],
         }
+        for record in records:
+            parameters["beats"].append(record.beat.number)
+            parameters["sent"].append(record.beat.sent_at)
+            parameters["captured"].append(record.captured_at)
+            parameters["queued"].append(record.queued_at)
         self._session.rows(queries.text("note_arrivals"), parameters)
         self._session.rows(queries.text("prune_arrivals"), {"prefix": self._prefix})
 

@@ -74,6 +74,7 @@ def run(session: Session, settings: Settings, wanted: ExpectedModel) -> Checkup:
     findings = list(_server(facts, role))
     if session.is_pooled:
         findings.append(_pooled())
+    # Each sound table is added to it, for the checks that follow.
     tables: list[Examined] = []
     refused = replica_identity.by_table(session, settings)
     for table in settings.tables:

@@ -45,8 +45,7 @@ def publication(
         said = f"there is no publication {name}: nothing is captured"
         yield problem(check, said, INIT, follows=SET_UP)
         return
-    sound = {examined.target.table for examined in tables}
-    failing = [table.table for table in settings.tables if table.table not in sound]
+    failing = _failing(settings, tables)
     differing = _differing(session, settings, failing)
     if failing:
         # Its whole list cannot be compared: it may rightly publish them.
@@ -70,6 +69,12 @@ def publication(
         yield problem(check, said, INIT, follows=SET_UP)
     if not statements:
         yield ok(check, "publishes the configured tables")
+
+
+def _failing(settings: Settings, tables: Sequence[Examined]) -> list[TableName]:
+    """The configured tables that are not sound."""
+    sound = {examined.target.table for examined in tables}
+    return [table.table for table in settings.tables if table.table not in sound]
 
 
 def _differing(session: Session, settings: Settings, failing: Sequence[TableName]) -> list[str]:

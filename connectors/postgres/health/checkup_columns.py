@@ -59,18 +59,21 @@ def look(session: Session, table: TableSettings, made: tuple[str, int]) -> Itera
 
 def _indexes(check: str, seen: Column, rows: int, target: Target) -> Iterator[CheckResult]:
     """Valid, building, broken or missing, and whether a search can use it."""
-    frames = [
-        str(index["name"]) for index in seen.indexes if index["framed"] and not index["valid"]
-    ]
-    yield from _unfinished(check, seen, frames)
+    frames: list[str] = []
     some: list[str] = []
     serving: list[str] = []
     others: list[str] = []
     for index in seen.indexes:
+        name = str(index["name"])
         if not index["valid"]:
-            continue
-        kind = serving if index["cosine"] else others
-        (some if index["partial"] else kind).append(str(index["name"]))
+            frames += [name] if index["framed"] else []
+        elif index["partial"]:
+            some.append(name)
+        elif index["cosine"]:
+            serving.append(name)
+        else:
+            others.append(name)
+    yield from _unfinished(check, seen, frames)
     if serving:
         yield ok(check, f"{_are(serving)} valid")
     elif frames:

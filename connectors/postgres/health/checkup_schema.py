@@ -125,6 +125,7 @@ def look(
         return
     under_way = {(made.table, made.column): made for made in migration.read(session)}
     targets = _settled(session, tables, under_way, wanted)
+    # What a pending migration adds cannot be asked for yet.
     if not pending:
         for one in log_watch.differences(session, settings):
             if one.about == FOUNDED:
@@ -135,6 +136,7 @@ def look(
             if not notices:
                 pending += statements
             yield from _another_model(targets, wanted, notices)
+        # Without a table that has a problem the function would differ for that alone.
         if wanted.model_id is not None and len(tables) == len(settings.tables):
             counted = _counted(tables, under_way)
             pending += counting.plan(session, settings.kafka.topic_prefix, counted)

@@ -123,6 +123,7 @@ class KeeperStore:
         Returns:
             how many entries.
         """
+        # Quarantine is empty most of the time, and a sweep reads the table.
         if not self._session.rows("SELECT 1 FROM vectrue.quarantine LIMIT 1"):
             return 0
 

@@ -35,7 +35,7 @@ class Capture(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class ConnectorAnswer:
     """What Kafka Connect says of a connector.
 
     Attributes:
@@ -68,17 +68,20 @@ def differences(session: Session, settings: Settings) -> list[Difference]:
     return [] if moved is None else [Difference(f"{moved}; changes may be skipped", INIT)]
 
 
-def ask(session: Session, settings: Settings, connect: Capture) -> Said:
+def ask(session: Session, settings: Settings, connect: Capture) -> ConnectorAnswer:
     """Ask Kafka Connect, in the order that makes its answers comparable.
 
     Raises:
         TransientError: Postgres or Kafka Connect does not answer.
     """
+    # The slot before the connector, which may move on meanwhile.
     before = slot.position(session, settings.slot)
-    return Said(before, connect.config(settings.connector), connect.offset(settings.connector))
+    return ConnectorAnswer(
+        before, connect.config(settings.connector), connect.offset(settings.connector)
+    )
 
 
-def of_connector(session: Session, settings: Settings, said: Said) -> list[Difference]:
+def of_connector(session: Session, settings: Settings, said: ConnectorAnswer) -> list[Difference]:
     """Compare what the connector reads, and how far, with this database.
 
     Args:
@@ -109,6 +112,7 @@ def of_connector(session: Session, settings: Settings, said: Said) -> list[Diffe
     if read.slot != wanted.slot:
         sentence = f"connector {name} reads replication slot {read.slot}, not {wanted.slot}"
         return [Difference(sentence, INIT)]
+    # The end of the log last: an offset beyond it belongs to another log.
     end = int(session.rows(queries.text("log_end"))[0][0])
     wrong = LogPositions(said.offset, said.slot_before, end).wrong(database, settings.slot)
     if said.offset is None or wrong is None:

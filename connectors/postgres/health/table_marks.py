@@ -45,12 +45,17 @@ class TableMarkStore:
         Raises:
             TransientError: Postgres does not answer.
         """
+        names: list[str] = []
+        schemas: list[str] = []
+        for table in tables:
+            schemas.append(table.schema)
+            names.append(table.name)
         asked = {
             "prefix": self._prefix,
             "publication": self._publication,
             "tables": [str(table) for table in tables],
-            "schemas": [table.schema for table in tables],
-            "names": [table.name for table in tables],
+            "schemas": schemas,
+            "names": names,
         }
         lines = self._session.rows(queries.text("table_marks"), asked)
         return [Mark(TableName.parse(table), now, noted) for table, now, noted in lines]

@@ -36,6 +36,7 @@ class TopicNotes:
         for topic, partition, topic_id, offset in lines:
             ids[topic] = topic_id
             handled.setdefault(topic, {})
+            # None: of this partition nothing was handled yet.
             if offset is not None:
                 handled[topic][partition] = offset
         return {topic: Noted(topic_id, handled[topic]) for topic, topic_id in ids.items()}

@@ -32,7 +32,7 @@ from schemas.rows.target import KeyColumn, Target
 from schemas.settings.reading import Settings
 from schemas.settings.sections import TableSettings
 
-Wanted = tuple[tuple[str, ...], ...]
+WatchedColumns = tuple[tuple[str, ...], ...]
 """Vector columns of a table that are kept true, each followed by its provenance."""
 
 
@@ -56,7 +56,7 @@ def read(session: Session, settings: Settings) -> Shape:
     Raises:
         TransientError: Postgres does not answer.
     """
-    wanted: dict[TableName, Wanted] = {}
+    wanted: dict[TableName, WatchedColumns] = {}
     for configured in settings.tables:
         if configured.table not in wanted:
             wanted[configured.table] = _wanted(session, settings, configured.table)
@@ -71,8 +71,12 @@ def read(session: Session, settings: Settings) -> Shape:
         "publication": settings.postgres.publication,
         "slot": settings.slot,
     }
+    # One statement, so that everything is as of one moment.
     role, database, lines, publication, slot = session.rows(queries.text("watched"), parameters)[0]
-    shapes = [_table(line, wanted[TableName(line["schema"], line["name"])]) for line in lines or []]
+    shapes: list[TableShape] = []
+    for line in lines or []:
+        columns_of = wanted[TableName(line["schema"], line["name"])]
+        shapes.append(_table(line, columns_of))
     return Shape(
         role,
         database,
@@ -94,37 +98,49 @@ def impatient(connection: Connection) -> None:
         cursor.execute("SET lock_timeout = '200ms'; SET statement_timeout = '20s'")
 
 
-def _wanted(session: Session, settings: Settings, table: TableName) -> Wanted:
-    columns = [configured.column for configured in settings.tables if configured.table == table]
-    if session.rows("SELECT to_regclass('vectrue.targets') IS NOT NULL")[0][0]:
-        query = (
-            "SELECT column_name, to_jsonb(target) ->> 'frozen' FROM vectrue.targets AS target "
-            "WHERE table_name = %s"
-        )
-        # During a migration there are two columns; one that is frozen is kept no more.
-        for column, is_frozen in session.rows(query, (str(table),)):
-            if is_frozen == "true":
-                columns = [other for other in columns if other != column]
+def _wanted(session: Session, settings: Settings, table: TableName) -> WatchedColumns:
+    frozen = _frozen(session, table)
     wanted: list[tuple[str, ...]] = []
-    for column in columns:
-        target = Target(table, column, "", (), "", 0)
-        wanted.append((target.column, *target.provenance))
+    for configured in settings.tables:
+        if configured.table == table and configured.column not in frozen:
+            target = Target(table, configured.column, "", (), "", 0)
+            wanted.append((target.column, *target.provenance))
     return tuple(wanted)
 
 
-def _table(line: dict[str, Any], wanted: Wanted) -> TableShape:
+def _frozen(session: Session, table: TableName) -> set[str]:
+    """The vector columns of a table that a migration keeps no more."""
+    if not session.rows("SELECT to_regclass('vectrue.targets') IS NOT NULL")[0][0]:
+        return set()
+    # By to_jsonb: the column does not exist before its migration.
+    query = (
+        "SELECT column_name, to_jsonb(target) ->> 'frozen' FROM vectrue.targets AS target "
+        "WHERE table_name = %s"
+    )
+    frozen: set[str] = set()
+    for column, is_frozen in session.rows(query, (str(table),)):
+        if is_frozen == "true":
+            frozen.add(column)
+    return frozen
+
+
+def _table(line: dict[str, Any], wanted: WatchedColumns) -> TableShape:
     table = TableName(line["schema"], line["name"])
     if line["oid"] is None:
         return TableShape(table, None)
-    key = line["key"]
+    key: list[KeyColumn] = []
+    types: list[str] = []
+    for column in line["key"]:
+        key.append(KeyColumn(column["name"], column["type"], column["category"]))
+        types.append(column["base"])
     return TableShape(
         table,
         int(line["oid"]),
         kind=line["kind"],
         persistence=line["persistence"],
         hides_rows=bool(line["hides_rows"]),
-        key=tuple(KeyColumn(column["name"], column["type"], column["category"]) for column in key),
-        key_types=tuple(column["base"] for column in key),
+        key=tuple(key),
+        key_types=tuple(types),
         key_usable=bool(line["key_usable"]),
         identity=line["identity"],
         changed_by=int(line["changed_by"]),

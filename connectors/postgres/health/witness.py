@@ -40,11 +40,13 @@ def read(session: Session, settings: Settings, *, compare: bool = True) -> Witne
         compare: whether what is configured is compared with what is there, which reads
             the catalogue.
     """
+    # First: where the server does not answer, nothing else is asked.
     seen, silent = _asked(lambda: slot.read(session, settings.slot))
     if seen is None:
         return unknown(settings, silent or "Postgres does not answer")
     found, error = _asked(lambda: session.rows(_FOUNDED)[0])
     if found is None or not all(found):
+        # An older vectrue has targets, and does not note where the slot stood.
         is_founded = found is None or found[0]
         why = error or (_OLDER if is_founded else _NONE)
         return replace(unknown(settings, why), slot=seen, is_founded=is_founded)

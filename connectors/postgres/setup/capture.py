@@ -128,12 +128,14 @@ def publication(
         return [Statement(f"create the {shown}", render(session, create))], True
     all_tables, options_right, found = lines[0]
     actual = _listed(found)
+    # A publication that vectrue made always holds the heartbeat.
     if all_tables or HEARTBEAT not in actual:
         raise ConfigurationError(
             f"publication {name} was not made by vectrue, and something else may read it",
             fix="set postgres.publication to a name of its own",
         )
     commands = []
+    # SET TABLE also removes a row filter, which would leave changes out.
     if actual != wanted or any(table["filtered"] for table in found):
         commands.append(sql.SQL("ALTER PUBLICATION {} SET TABLE {}").format(identifier, listed))
     if not options_right:
@@ -195,6 +197,7 @@ def slot(
         reason = "the server has removed the log it needs"
     elif too_large:
         reason = "an event was too large for Kafka Connect"
+    # A slot that is older than its publication cannot be read.
     elif new_publication:
         reason = "its publication was gone"
     else:

@@ -28,7 +28,7 @@ from schemas.rows.target import Target
 from schemas.settings.reading import Settings, slug
 from schemas.settings.sections import TableSettings
 
-Place = tuple[str, str]
+VectorColumn = tuple[str, str]
 """A vector column: its table, and its name."""
 
 _OLDEST = "count_rows"
@@ -47,7 +47,7 @@ _CALLED = re.compile(r"\bcount_rows\w*(?=\(\))")
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
+class CountedColumn:
     """One line of vectrue.counted: a column that an installation keeps."""
 
     prefix: str
@@ -64,10 +64,11 @@ def function_of(prefix: str) -> str:
     name = f"{_OLDEST}_{made}"
     if len(name) <= _LONGEST:
         return name
+    # By a digest, so that two long prefixes with one beginning differ.
     return f"{name[: _LONGEST - 9]}_{sha256(prefix.encode()).hexdigest()[:8]}"
 
 
-def read(session: Session) -> list[Counted]:
+def read(session: Session) -> list[CountedColumn]:
     """What every installation of the database keeps.
 
     Returns:
@@ -78,10 +79,10 @@ def read(session: Session) -> list[Counted]:
     """
     if not session.rows("SELECT to_regclass('vectrue.counted') IS NOT NULL")[0][0]:
         return []
-    return [Counted(*line) for line in session.rows(queries.text("counted"))]
+    return [CountedColumn(*line) for line in session.rows(queries.text("counted"))]
 
 
-def akin(one: Place, other: Place) -> bool:
+def akin(one: VectorColumn, other: VectorColumn) -> bool:
     """Whether both are one column, or one stands beside the other in a migration."""
     (table, a), (other_table, b) = one, other
     if table != other_table:
@@ -98,7 +99,7 @@ def stands(session: Session, table: TableName) -> bool:
     return bool(session.rows(query, (table.name, table.schema)))
 
 
-def kept(session: Session, prefix: str) -> set[Place]:
+def kept(session: Session, prefix: str) -> set[VectorColumn]:
     """The columns that an installation keeps. Raises as `read`.
 
     Returns:
@@ -121,7 +122,7 @@ def require(session: Session, settings: Settings, tables: Sequence[TableSettings
 
 
 def require_kept(
-    settings: Settings, there: Collection[Place], tables: Sequence[TableSettings]
+    settings: Settings, there: Collection[VectorColumn], tables: Sequence[TableSettings]
 ) -> None:
     """Refuse tables that are not among the columns `there`.
 
@@ -147,7 +148,7 @@ def plan(
     prefix: str,
     targets: Sequence[Target],
     *,
-    leaving: Iterable[Place] = (),
+    leaving: Iterable[VectorColumn] = (),
     dead: Sequence[str] = (),
 ) -> list[Statement]:
     """The installation's function and the view, where they are missing or count
@@ -161,9 +162,12 @@ def plan(
         dead: prefixes of installations that are no longer at work here, whose lines go.
     """
     known = read(session)
-    mine = {(str(t.table), t.column): render(session, _block(t)) for t in targets}
+    mine: dict[VectorColumn, str] = {}
+    for target in targets:
+        mine[str(target.table), target.column] = render(session, _block(target))
     before = _queries(known, prefix)
     wanted = _staying(session, before, mine, set(leaving))
+    # Of a column on both sides the query of these settings wins.
     wanted.update(mine)
     blocks = [wanted[place] for place in sorted(wanted)]
     body = _BODY.format(blocks="\n".join(blocks))
@@ -176,7 +180,9 @@ def plan(
     is_current = before == wanted and found.get(name) == (body, frozenset(shown))
     if is_current and there == set(counting) and not dead:
         return []
-    parts = [_noted(session, prefix, before, wanted), *_forgotten(session, dead)]
+    parts = _forgotten(session, dead)
+    if before != wanted:
+        parts = _noted(session, prefix, wanted) + parts
     function = sql.Identifier("vectrue", name)
     made = queries.compose(
         "create_coverage", function=function, body=sql.Literal(body), settings=clauses
@@ -187,13 +193,16 @@ def plan(
         query = sql.SQL("DROP FUNCTION {}()").format(sql.Identifier("vectrue", one))
         parts.append(render(session, query))
     what = "renew" if there else "create"
-    statements = ";\n".join(part for part in parts if part)
-    return [Statement(f"{what} the view vectrue.coverage", statements)]
+    return [Statement(f"{what} the view vectrue.coverage", ";\n".join(parts))]
 
 
-def _queries(known: Sequence[Counted], prefix: str) -> dict[Place, str]:
+def _queries(known: Sequence[CountedColumn], prefix: str) -> dict[VectorColumn, str]:
     """What counts each column of an installation."""
-    return {(line.table, line.column): line.query for line in known if line.prefix == prefix}
+    found: dict[VectorColumn, str] = {}
+    for line in known:
+        if line.prefix == prefix:
+            found[line.table, line.column] = line.query
+    return found
 
 
 def _functions(session: Session) -> dict[str, tuple[str, frozenset[str]]]:
@@ -206,12 +215,12 @@ def _functions(session: Session) -> dict[str, tuple[str, frozenset[str]]]:
 
 def _staying(
     session: Session,
-    before: Mapping[Place, str],
-    mine: Mapping[Place, str],
-    gone: Collection[Place],
-) -> dict[Place, str]:
+    before: Mapping[VectorColumn, str],
+    mine: Mapping[VectorColumn, str],
+    gone: Collection[VectorColumn],
+) -> dict[VectorColumn, str]:
     """Columns that are kept and that these settings do not list."""
-    staying: dict[Place, str] = {}
+    staying: dict[VectorColumn, str] = {}
     standing: dict[str, bool] = {}
     for place, query in before.items():
         if place in gone or not _BLOCK.match(query):
@@ -236,7 +245,7 @@ def _dropped(
     name: str,
     targets: Sequence[Target],
     found: Mapping[str, tuple[str, frozenset[str]]],
-    known: Sequence[Counted],
+    known: Sequence[CountedColumn],
     dead: Sequence[str],
 ) -> list[str]:
     """Functions of dead installations, and an older vectrue's, which no line names."""
@@ -256,20 +265,13 @@ def _called(session: Session) -> set[str]:
     return set(_CALLED.findall(lines[0][0] or ""))
 
 
-def _noted(
-    session: Session,
-    prefix: str,
-    before: Mapping[Place, str],
-    wanted: Mapping[Place, str],
-) -> str:
-    if before == wanted:
-        return ""
+def _noted(session: Session, prefix: str, wanted: Mapping[VectorColumn, str]) -> list[str]:
     delete = sql.SQL("DELETE FROM vectrue.counted WHERE prefix = {}")
     lines = [render(session, delete.format(sql.Literal(prefix)))]
     for place in sorted(wanted):
         values = lists.literals((prefix, *place, wanted[place]))
         lines.append(render(session, queries.compose("count_column", values=values)))
-    return ";\n".join(lines)
+    return lines
 
 
 def _forgotten(session: Session, dead: Sequence[str]) -> list[str]:
@@ -285,5 +287,6 @@ def _forgotten(session: Session, dead: Sequence[str]) -> list[str]:
 def _view(session: Session, functions: Sequence[str]) -> str:
     call = sql.SQL("SELECT * FROM {}()")
     calls = [call.format(sql.Identifier("vectrue", name)) for name in functions]
+    # Replaced rather than dropped: what was granted on the view stays.
     view = sql.SQL("CREATE OR REPLACE VIEW vectrue.coverage AS {}")
     return render(session, view.format(sql.SQL(" UNION ALL ").join(calls)))

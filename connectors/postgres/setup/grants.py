@@ -136,6 +136,7 @@ def _database(
         does = f"use the schemas {', '.join(unusable)}"
         query = "GRANT USAGE ON SCHEMA {names} TO {role}"
         statements.append(grantee.grant(does, query, names=lists.identifiers(unusable)))
+    # Rights on tables that the same plan makes cannot be looked up yet.
     if schema_changes or reading or writing:
         statements.append(grantee.grant(LEDGER, queries.text("grant_vectrue")))
     return statements
@@ -228,6 +229,7 @@ def _triggers_off(grantee: Grantee, server: Server) -> tuple[list[Statement], li
     rows = grantee.session.rows
     is_superuser = "SELECT rolsuper FROM pg_roles WHERE rolname = %s"
     granted, grantable = bool(rows(is_superuser, (grantee.role,))[0][0]), False
+    # An older server lets superusers alone set it.
     if not granted and server.major >= PARAMETER_GRANTS_FROM:
         query = (
             "SELECT has_parameter_privilege(%s, %s, 'SET'), has_parameter_privilege(%s, 'SET "

@@ -143,6 +143,7 @@ def wanted(session: Session, settings: Settings, database: CapturedDatabase) -> 
         database: as the connector reaches it.
     """
     publication = settings.postgres.publication
+    # Where there is no publication yet, the role of this session will own it.
     owner = publication_owner(session, publication)
     return Installation(
         prefix=settings.kafka.topic_prefix,

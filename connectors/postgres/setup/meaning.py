@@ -35,6 +35,7 @@ def own(session: Session, worker: str) -> dict[str, str]:
         cursor.execute("; ".join(f"RESET {name}" for name in (pins.PATH, *pins.LOCALE)))
         cursor.execute(_VISIBLE)
         ((visible,),) = cursor.fetchall()
+    # What was reset above is set again.
     pins.guard(session.connection())
     asked = {"visible": visible, "role": worker, "locale": list(pins.LOCALE)}
     path, locale = session.rows(queries.text("own_meaning"), asked)[0]
@@ -80,12 +81,14 @@ def clauses(session: Session) -> tuple[sql.Composable, set[str]]:
     locale = dict(session.rows(_LOCALE, (list(pins.LOCALE),)))
     wanted = {**pins.MEANING, **locale, pins.PATH: session.path}
     clauses: list[sql.Composed] = []
+    shown: set[str] = set()
     for name, value in wanted.items():
         # A list as one literal would be the name of one schema.
         values = parts(value) if name == pins.PATH else [value]
         clause = sql.SQL("SET {} = {}").format(sql.SQL(name), lists.literals(values))
         clauses.append(clause)
-    return sql.SQL(" ").join(clauses), {f"{name}={value}" for name, value in wanted.items()}
+        shown.add(f"{name}={value}")
+    return sql.SQL(" ").join(clauses), shown
 
 
 def parts(path: str) -> list[str]:

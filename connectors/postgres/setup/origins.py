@@ -58,9 +58,17 @@ def foreign(session: Session, settings: Settings) -> list[str]:
         TransientError: Postgres does not answer.
     """
     found = session.rows(queries.text("foreign_origins"))
-    names = [str(name) for kind, name in found if kind != "subscription"]
+    names: set[str] = set()
+    for kind, name in found:
+        if kind != "subscription":
+            names.add(str(name))
     strange = not_ours(names, settings.postgres.origin)
-    return [f"{kind} {name}" for kind, name in found if kind == "subscription" or name in strange]
+    foreign: list[str] = []
+    for kind, name in found:
+        is_subscription = kind == "subscription"
+        if is_subscription or name in strange:
+            foreign.append(f"{kind} {name}")
+    return foreign
 
 
 def census(session: Session) -> tuple[frozenset[str], int]:
@@ -114,6 +122,7 @@ def not_ours(names: Iterable[str], origin: str) -> list[str]:
     """Those of a server's origins that belong to no installation of vectrue."""
     there = set(names)
     known = set(labels(origin))
+    # By the mark, not by numbers: a replication tool may number its nodes, too.
     for name in there:
         base, _, end = name.rpartition("_")
         if end == MARK and base:

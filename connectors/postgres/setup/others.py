@@ -12,14 +12,15 @@ from dataclasses import dataclass
 from connectors.postgres import queries
 from connectors.postgres.session import Session
 from connectors.postgres.setup import counting, installation
-from connectors.postgres.setup.counting import Place
+from connectors.postgres.setup.counting import VectorColumn
+from connectors.postgres.setup.installation import Installation
 from schemas.errors import ConfigurationError
 from schemas.rows.table import TableName
 from schemas.settings.reading import Settings, slug
 
 
 @dataclass(frozen=True, slots=True)
-class Other:
+class OtherInstallation:
     """An installation of another prefix.
 
     Attributes:
@@ -39,28 +40,32 @@ class Other:
     alive: bool
 
 
-def read(session: Session, settings: Settings) -> list[Other]:
+def read(session: Session, settings: Settings) -> list[OtherInstallation]:
     """All others that this database knows of.
 
     Raises:
         TransientError: Postgres does not answer.
     """
-    recorded = {one.prefix: one for one in installation.read(session)}
-    kept: dict[str, set[str]] = {prefix: set() for prefix in recorded}
+    recorded: dict[str, Installation] = {}
+    kept: dict[str, set[str]] = {}
+    for one in installation.read(session):
+        recorded[one.prefix] = one
+        kept[one.prefix] = set()
     for line in counting.read(session):
         kept.setdefault(line.prefix, set()).add(line.table)
+    # A copy of a database brings the lines along, and not the slots.
     slots = {name for (name,) in session.rows(queries.text("own_slots"))}
     kept.pop(settings.kafka.topic_prefix, None)
-    found: list[Other] = []
+    found: list[OtherInstallation] = []
     for prefix in sorted(kept):
         # One that is not recorded was set up by the printed script alone so far.
-        one = recorded.get(prefix)
-        slot = one.slot if one else slug(prefix)
-        other = Other(
+        known = recorded.get(prefix)
+        slot = known.slot if known else slug(prefix)
+        other = OtherInstallation(
             prefix,
             slot,
-            publication=one.publication if one else slug(prefix),
-            connector=one.connector if one else f"{prefix}-postgres",
+            publication=known.publication if known else slug(prefix),
+            connector=known.connector if known else f"{prefix}-postgres",
             tables=frozenset(kept[prefix]),
             alive=slot in slots,
         )
@@ -68,7 +73,7 @@ def read(session: Session, settings: Settings) -> list[Other]:
     return found
 
 
-def check(others: Sequence[Other], settings: Settings) -> list[str]:
+def check(others: Sequence[OtherInstallation], settings: Settings) -> list[str]:
     """Refuse what would take something from an installation that is at work here.
 
     Returns:
@@ -90,7 +95,7 @@ def check(others: Sequence[Other], settings: Settings) -> list[str]:
 
 
 def _require_apart(
-    other: Other, settings: Settings, names: Sequence[str], both: Sequence[str]
+    other: OtherInstallation, settings: Settings, names: Sequence[str], both: Sequence[str]
 ) -> None:
     prefix = settings.kafka.topic_prefix
     if slug(prefix) == slug(other.prefix):
@@ -115,13 +120,15 @@ def _require_apart(
         )
 
 
-def _shared(other: Other, settings: Settings) -> list[str]:
-    pairs = (
-        (f"the replication slot {other.slot}", other.slot, settings.slot),
-        (f"the publication {other.publication}", other.publication, settings.postgres.publication),
-        (f"the connector {other.connector}", other.connector, settings.connector),
-    )
-    return [said for said, theirs, mine in pairs if theirs == mine]
+def _shared(other: OtherInstallation, settings: Settings) -> list[str]:
+    shared: list[str] = []
+    if other.slot == settings.slot:
+        shared.append(f"the replication slot {other.slot}")
+    if other.publication == settings.postgres.publication:
+        shared.append(f"the publication {other.publication}")
+    if other.connector == settings.connector:
+        shared.append(f"the connector {other.connector}")
+    return shared
 
 
 def is_founded(session: Session, settings: Settings) -> bool:
@@ -138,7 +145,7 @@ def is_founded(session: Session, settings: Settings) -> bool:
     return installation.mine(session, settings) is not None
 
 
-def leaving(session: Session, settings: Settings) -> list[Place]:
+def leaving(session: Session, settings: Settings) -> list[VectorColumn]:
     """Columns that this installation keeps and the settings do not list; only those of
     tables that exist.
 
@@ -149,22 +156,26 @@ def leaving(session: Session, settings: Settings) -> list[Place]:
     if not kept:
         kept = _kept_by_older(session, settings)
     listed = {(table.name, table.column) for table in settings.tables}
-    lacking: list[Place] = []
+    lacking: list[VectorColumn] = []
     for place in sorted(kept):
         if any(counting.akin(place, one) for one in listed):
             continue
+        # Of a table that was dropped there is nothing to keep.
         table, _ = place
         if counting.stands(session, TableName.parse(table)):
             lacking.append(place)
     return lacking
 
 
-def _kept_by_older(session: Session, settings: Settings) -> set[Place]:
+def _kept_by_older(session: Session, settings: Settings) -> set[VectorColumn]:
     """The columns that an older vectrue kept, which recorded no installations."""
     if not session.rows("SELECT to_regclass('vectrue.targets') IS NOT NULL")[0][0]:
         return set()
     parameters = {"publication": settings.postgres.publication}
     lines = session.rows(queries.text("published"), parameters)
     published = {str(TableName(*line)) for line in lines}
-    known = session.rows("SELECT table_name, column_name FROM vectrue.targets")
-    return {(table, column) for table, column in known if table in published}
+    kept: set[VectorColumn] = set()
+    for table, column in session.rows("SELECT table_name, column_name FROM vectrue.targets"):
+        if table in published:
+            kept.add((table, column))
+    return kept

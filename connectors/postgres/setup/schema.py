@@ -41,12 +41,15 @@ def migrations(session: Session) -> list[Statement]:
     Raises:
         ConfigurationError: the database was set up by a newer vectrue.
     """
-    known = {int(file.name.split("_", 1)[0]): file for file in sorted(MIGRATIONS.glob("*.sql"))}
+    known: dict[int, Path] = {}
+    for file in MIGRATIONS.glob("*.sql"):
+        known[int(file.name.split("_", 1)[0])] = file
     founded = exists(session, "vectrue.migrations")
     applied: set[int] = set()
     if founded:
         lines = session.rows("SELECT version FROM vectrue.migrations")
-        applied.update(int(version) for (version,) in lines)
+        for (version,) in lines:
+            applied.add(int(version))
     newer = applied - known.keys()
     if newer:
         raise ConfigurationError(
@@ -65,6 +68,7 @@ def _migration(session: Session, version: int, file: Path) -> Statement:
     name = file.stem.split("_", 1)[1]
     entry = sql.SQL("INSERT INTO vectrue.migrations (version, name) VALUES ({}, {})")
     entered = render(session, entry.format(sql.Literal(version), sql.Literal(name)))
+    # In one statement with its entry: a migration is applied and recorded together.
     body = f"{file.read_text(encoding='utf-8').strip()}\n{entered}"
     return Statement(f"apply migration {version:03} ({name}) to the schema vectrue", body)
 
@@ -72,7 +76,7 @@ def _migration(session: Session, version: int, file: Path) -> Statement:
 def provenance(session: Session, examined: Examined) -> list[Statement]:
     """The four columns beside a vector column, where they are missing."""
     target = examined.target
-    missing = [column for column in target.provenance if column not in examined.info.columns]
+    missing = [name for name in target.provenance if name not in examined.info.columns]
     if not missing:
         return []
     body = render(session, queries.for_target("add_provenance", target, bound=False))
@@ -88,7 +92,7 @@ def functions(session: Session, targets: Sequence[Target], vector_schema: str) -
     made: list[Statement] = []
     if not session.rows("SELECT to_regproc('vectrue.vector_digest') IS NOT NULL")[0][0]:
         made.append(_digest(session, vector_schema))
-    there = {str(name): str(body) for name, body in session.rows(queries.text("text_functions"))}
+    there = dict(session.rows(queries.text("text_functions")))
     wanted = {target.text_function: target for target in targets}
     for name, target in wanted.items():
         text = render(session, queries.for_target("text_body", target, bound=False))
@@ -128,6 +132,7 @@ def _in_use(session: Session, targets: Sequence[Target]) -> set[str]:
     """Functions of the texts of other columns that are kept true."""
     if not exists(session, "vectrue.targets"):
         return set()
+    # Another settings file of the installation may list other columns.
     kept = {(str(target.table), target.column) for target in targets}
     names: set[str] = set()
     for table, column, *_, digest in session.rows(queries.text("all_targets")):
@@ -147,10 +152,9 @@ def known_models(session: Session) -> list[tuple[ModelRecord, list[str]]]:
     """
     if not exists(session, "vectrue.models"):
         raise unknown()
-    names = [field.name for field in fields(ModelRecord)]
     models: list[tuple[ModelRecord, list[str]]] = []
     for known, wanted_in in session.rows(queries.text("known_models")):
-        record = ModelRecord(**{name: known.get(name) for name in names})
+        record = ModelRecord(**{one.name: known.get(one.name) for one in fields(ModelRecord)})
         models.append((record, wanted_in))
     return models
 
@@ -186,7 +190,7 @@ def registrations(
     notices: list[str] = []
     for target in targets:
         before = wanted.get((str(target.table), target.column))
-        now = _Wanted(target.model, target.dimensions, target.text_digest.hex())
+        now = _Registration(target.model, target.dimensions, target.text_digest.hex())
         if before == now:
             continue
         body = queries.for_target(
@@ -209,7 +213,7 @@ def registrations(
     return statements, notices
 
 
-class _Wanted(NamedTuple):
+class _Registration(NamedTuple):
     """What a vector column holds by its registration."""
 
     model: str
@@ -217,12 +221,12 @@ class _Wanted(NamedTuple):
     text_digest: str | None
 
 
-def _registered(session: Session) -> dict[tuple[str, str], _Wanted]:
+def _registered(session: Session) -> dict[tuple[str, str], _Registration]:
     """What each vector column holds, by table and name."""
-    wanted: dict[tuple[str, str], _Wanted] = {}
+    wanted: dict[tuple[str, str], _Registration] = {}
     if exists(session, "vectrue.targets"):
         for table, column, model, size, _, text in session.rows(queries.text("all_targets")):
-            wanted[table, column] = _Wanted(model, int(size), text)
+            wanted[table, column] = _Registration(model, int(size), text)
     return wanted
 
 
@@ -246,6 +250,7 @@ def _model_change(target: Target, before: str, count: Callable[[sql.Composable],
     query = sql.SQL("SELECT count(*) FROM {} WHERE {} = {}").format(
         queries.table(target.table), sql.Identifier(target.model_column), sql.Literal(before)
     )
+    # A table may be too large to be counted in time: the notice comes all the same.
     try:
         current = f"{count(query):,} vectors"
     except VectrueError as error:

@@ -70,6 +70,7 @@ def _condition(session: Session, target: Target, where: str) -> WorkerExpression
     why = expressions.refusal(session, where)
     if why is not None:
         raise _no_condition(target, why)
+    # On a line of its own THEN stands outside of a comment at the end of the condition.
     try:
         return _asked(session, "score.where", target, f"CASE WHEN {where}\n THEN '' END")
     except VectrueError as error:
