@@ -8,28 +8,27 @@ import threading
 import time
 from datetime import UTC, datetime
 
-from typing_extensions import override
-
-from connectors.ports import Clock
 from schemas.errors import Stopping
 
 
-class SystemClock(Clock):
-    """Wall time, monotonic time, and a wait that ends early at a stop."""
+# Not a subclass of the port: every command imports this module first, and the ports
+# import numpy.
+class SystemClock:
+    """`Clock` of connectors.ports: real time, and a wait that ends early at a stop."""
 
     def __init__(self) -> None:
         self._stop = threading.Event()
 
-    @override
     def now(self) -> datetime:
+        """Time of day in UTC."""
         return datetime.now(UTC)
 
-    @override
     def monotonic(self) -> float:
+        """Seconds from an arbitrary point."""
         return time.monotonic()
 
-    @override
     def wait(self, seconds: float) -> None:
+        """Wait; raise Stopping as soon as `stop` was called."""
         if self._stop.wait(seconds):
             raise Stopping("asked to stop")
 

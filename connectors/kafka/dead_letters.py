@@ -55,9 +55,12 @@ class DeadLetterTopic:
         consumer = client.opened(Consumer, self._settings, **_OPTIONS, error_cb=said.append)
         try:
             bounds = self._bounds(consumer, said)
-            return {number: end for number, (_, end) in bounds.items()}
         finally:
             consumer.close()
+        ends: dict[int, int] = {}
+        for number, (_, end) in bounds.items():
+            ends[number] = end
+        return ends
 
     def read(self, since: Mapping[int, int] | None = None) -> Iterator[Record]:
         """Every record that was there when the call began, partition by partition.

@@ -123,10 +123,11 @@ def error_of(
         return missing_topic(right.name)
     if problem.code() in _LEADERLESS:
         return leaderless(settings, right.name)
-    servers = settings.kafka.bootstrap_servers
+    if what is None:
+        what = f"Kafka does not answer at {settings.kafka.bootstrap_servers}"
     why = reason(told[-1] if told else problem)
     return TransientError(
-        f"{what or f'Kafka does not answer at {servers}'} ({why})",
+        f"{what} ({why})",
         fix="check kafka.bootstrap_servers, kafka.security and that the broker runs",
     )
 
@@ -140,10 +141,14 @@ def permission_denied(settings: Settings, missing: Sequence[Right]) -> Configura
     """
     user = settings.kafka.security.get("sasl.username")
     servers = settings.kafka.bootstrap_servers
-    names = ", ".join(str(right) for right in missing)
-    commands = [right.command(user or "NAME", servers) for right in missing]
+    names: list[str] = []
+    commands: list[str] = []
+    for right in missing:
+        names.append(str(right))
+        commands.append(right.command(user or "NAME", servers))
+    who = f"user {user}" if user else "this client"
     return ConfigurationError(
-        f"permission denied by Kafka: {f'user {user}' if user else 'this client'} lacks {names}",
+        f"permission denied by Kafka: {who} lacks {', '.join(names)}",
         fix="; ".join(commands),
     )
 

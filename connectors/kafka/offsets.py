@@ -189,7 +189,11 @@ class KafkaOffsets(Offsets):
             else:
                 answers[topic] = sorted(partition.id for partition in partitions)
         self._admin.answered()
-        return {topic: answers[topic] for topic in topics}
+        # In the order of the question, which the answers do not keep.
+        found: dict[str, list[int] | Unread] = {}
+        for topic in topics:
+            found[topic] = answers[topic]
+        return found
 
     def _no_topic(self, topic: str, error: KafkaException) -> Unread:
         problem = error.args[0]

@@ -77,7 +77,10 @@ class KafkaOutbox(Outbox):
 
     def renew(self, targets: Sequence[Target]) -> None:
         """From now on these tell which key columns are numbers."""
-        self._targets = {(str(t.table), t.column): t for t in targets}
+        found: dict[tuple[str, str], Target] = {}
+        for target in targets:
+            found[str(target.table), target.column] = target
+        self._targets = found
 
     @override
     def send_chunks(self, chunks: Sequence[Chunk]) -> None:

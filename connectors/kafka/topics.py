@@ -190,7 +190,10 @@ def ensure(
 
 
 def _absent(topics: Mapping[str, Topic], there: Mapping[str, Any]) -> dict[str, Topic]:
-    return {name: topic for name, topic in topics.items() if name not in there}
+    absent = dict(topics)
+    for name in there:
+        absent.pop(name, None)
+    return absent
 
 
 def _create(

@@ -87,7 +87,10 @@ class MemoryOffsets(Offsets):
             raise TransientError(
                 "Kafka does not answer at memory", fix="check kafka.bootstrap_servers"
             )
-        return {name: self._read(name, topics) for name, topics in groups.items()}
+        found: dict[str, GroupLag] = {}
+        for name, topics in groups.items():
+            found[name] = self._read(name, topics)
+        return found
 
     @override
     def records_at(

@@ -129,7 +129,9 @@ class MemoryStore(Store, Ledger):
         """The twin has no triggers and no constraints."""
         # A copy: what raises below writes nothing, as in a transaction.
         rows = dict(self.rows)
-        outcome = WriteOutcome({update.key: self._set(rows, target, update) for update in updates})
+        outcome = WriteOutcome()
+        for update in updates:
+            outcome[update.key] = self._set(rows, target, update)
         if Written.CHANGED in outcome.values() and not self._wants(target):
             of = "another text" if self.text != target.text else self.wanted[0]
             raise TargetMismatch(

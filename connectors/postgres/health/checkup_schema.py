@@ -123,7 +123,9 @@ def look(
         said = f"`vectrue init` was not run in database {database}"
         yield problem(SCHEMA, said, INIT, part=FOUNDED)
         return
-    under_way = {(made.table, made.column): made for made in migration.read(session)}
+    under_way: dict[tuple[TableName, str], ColumnMigration] = {}
+    for made in migration.read(session):
+        under_way[made.table, made.column] = made
     targets = _settled(session, tables, under_way, wanted)
     # What a pending migration adds cannot be asked for yet.
     if not pending:

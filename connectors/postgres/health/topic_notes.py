@@ -39,7 +39,10 @@ class TopicNotes:
             # None: of this partition nothing was handled yet.
             if offset is not None:
                 handled[topic][partition] = offset
-        return {topic: Noted(topic_id, handled[topic]) for topic, topic_id in ids.items()}
+        found: dict[str, Noted] = {}
+        for topic, topic_id in ids.items():
+            found[topic] = Noted(topic_id, handled[topic])
+        return found
 
     def remember(self, topic: str, topic_id: str, handled: Mapping[int, int | None]) -> None:
         """Note what a topic is now, and how far each partition is handled.

@@ -249,8 +249,12 @@ def _dropped(
     dead: Sequence[str],
 ) -> list[str]:
     """Functions of dead installations, and an older vectrue's, which no line names."""
-    gone = {function_of(prefix) for prefix in dead}
-    noted = {function_of(line.prefix) for line in known}
+    gone: set[str] = set()
+    for prefix in dead:
+        gone.add(function_of(prefix))
+    noted: set[str] = set()
+    for line in known:
+        noted.add(function_of(line.prefix))
     if _OLDEST in found and _OLDEST not in noted:
         source, _ = found[_OLDEST]
         # It counts the tables of all installations: only where these are among them.

@@ -115,9 +115,9 @@ def plan(
 
 
 def _schemas(server: Server, tables: Sequence[Examined]) -> set[str]:
-    schemas = {examined.target.table.schema for examined in tables}
-    schemas.add(server.vector_schema or "public")
-    schemas.add("vectrue")
+    schemas = {"vectrue", server.vector_schema or "public"}
+    for examined in tables:
+        schemas.add(examined.target.table.schema)
     return schemas
 
 

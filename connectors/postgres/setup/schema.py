@@ -93,7 +93,9 @@ def functions(session: Session, targets: Sequence[Target], vector_schema: str) -
     if not session.rows("SELECT to_regproc('vectrue.vector_digest') IS NOT NULL")[0][0]:
         made.append(_digest(session, vector_schema))
     there = dict(session.rows(queries.text("text_functions")))
-    wanted = {target.text_function: target for target in targets}
+    wanted: dict[str, Target] = {}
+    for target in targets:
+        wanted[target.text_function] = target
     for name, target in wanted.items():
         text = render(session, queries.for_target("text_body", target, bound=False))
         if there.get(name) != text:
@@ -133,7 +135,9 @@ def _in_use(session: Session, targets: Sequence[Target]) -> set[str]:
     if not exists(session, "vectrue.targets"):
         return set()
     # Another settings file of the installation may list other columns.
-    kept = {(str(target.table), target.column) for target in targets}
+    kept: set[tuple[str, str]] = set()
+    for target in targets:
+        kept.add((str(target.table), target.column))
     names: set[str] = set()
     for table, column, *_, digest in session.rows(queries.text("all_targets")):
         if digest and (table, column) not in kept:
