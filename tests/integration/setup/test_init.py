@@ -119,7 +119,7 @@ def test_the_view_follows_the_settings(workplace: Workplace) -> None:
     model = open_model(workplace.settings.model).model_id
     assert report.changed == (
         "create the function that tries the text of public.questions",
-        "drop the function of a text that is wanted no more",
+        "drop the function of a text that no column has any more",
         f"want vectors of {model} in public.questions.embedding",
         "renew the view vectrue.coverage",
     )
