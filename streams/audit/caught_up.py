@@ -102,8 +102,11 @@ class CaughtUp:
         group = self._offsets.read({self._settings.live_group: topics})[self._settings.live_group]
         _refuse_losses(group)
         if group.waiting is None:
-            reasons = [row.error for row in group.partitions if row.error]
-            why = reasons[0] if reasons else "the topic does not exist"
+            why = "the topic does not exist"
+            for row in group.partitions:
+                if row.error:
+                    why = row.error
+                    break
             return Missing(f"it is not known whether changes wait for the live worker ({why})")
         if group.waiting == 0:
             return None

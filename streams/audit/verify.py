@@ -63,11 +63,12 @@ class Verify:
         self._session = session
         self._ledger = RunLedger(session)
         self.targets = target_rules.choose(settings, session, tables)
+        # The other tables may have been added to the settings since `init`.
         chosen = {target.table for target in self.targets}
-        listed = settings.tables
+        listed = list(settings.tables)
         if tables:
-            listed = tuple(table for table in listed if table.table in chosen)
-        counting.require(session, settings, list(listed))
+            listed = [table for table in listed if table.table in chosen]
+        counting.require(session, settings, listed)
 
     def scan(self) -> list[Truth]:
         """Judge every row by what the database can tell.

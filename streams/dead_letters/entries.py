@@ -9,7 +9,7 @@ Hazard: a mark is about the dead letters that existed then. A later one with the
 is open again: shown once too often rather than hidden.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from connectors.kafka.dead_letters import DeadLetterTopic
@@ -39,6 +39,18 @@ class Purged:
     deleted: int
     hidden: int
     rows: int
+
+
+def by_kind(entries: Iterable[Entry]) -> tuple[list[Entry], list[Entry]]:
+    """Return the events and the rows among these entries."""
+    events: list[Entry] = []
+    rows: list[Entry] = []
+    for entry in entries:
+        if entry.kind == "event":
+            events.append(entry)
+        else:
+            rows.append(entry)
+    return events, rows
 
 
 class DeadLetters:
@@ -78,10 +90,13 @@ class DeadLetters:
                 fix="see `vectrue dlq list --handled`",
             )
         now = self._clock.now()
-        chosen = [entry for entry in found if selection.takes(entry, now)]
-        if handled:
-            return chosen
-        return [entry for entry in chosen if entry.state is EntryState.OPEN]
+        chosen: list[Entry] = []
+        for entry in found:
+            if not selection.takes(entry, now):
+                continue
+            if handled or entry.state is EntryState.OPEN:
+                chosen.append(entry)
+        return chosen
 
     def dead_letters(self, entries: Sequence[Entry]) -> Iterator[tuple[Entry, DeadLetter]]:
         """Yield the newest dead letter of each event, with its bytes.
@@ -123,14 +138,13 @@ class DeadLetters:
         the others are hidden until they are the oldest, or retention deletes them. Rows
         leave quarantine and count as missing or stale.
         """
-        events = [entry for entry in entries if entry.kind == "event"]
+        events, rows = by_kind(entries)
         deleted = 0
         if events:
             prefix = self._settings.kafka.topic_prefix
             # Marked before the topic is shortened: `prefix` reads the marks.
             quarantine.mark(self._session, prefix, events, EntryState.PURGED, {})
             deleted = self._shorten({entry.id for entry in events})
-        rows = [entry for entry in entries if entry.kind == "row"]
         for entry in rows:
             if entry.table and entry.column and entry.key:
                 quarantine.leave(self._session, entry.table, entry.column, [entry.key])

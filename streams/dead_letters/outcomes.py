@@ -101,16 +101,18 @@ class OutcomeTracker:
         """
         deadline = self._clock.monotonic() + wait
         results: dict[str, Result] = {}
+        events: list[Sent] = []
+        rows: list[Sent] = []
         for one in sent:
             id_ = one.entry.id
             results[id_] = Result(id_, "waiting", "sent, not handled yet")
-        events = [one for one in sent if one.place is not None]
-        rows = [one for one in sent if one.place is None]
+            if one.place is None:
+                rows.append(one)
+            else:
+                events.append(one)
         while True:
-            handled = self._handled(events)
-            done = [one for one in events if one.place in handled]
-            rows += self._conclude(done, ends, results)
-            events = [one for one in events if one.place not in handled]
+            handled, events = self._handled(events)
+            rows += self._conclude(handled, ends, results)
             rows = self._look(rows, results)
             is_settled = not events and not rows
             if is_settled or self._clock.monotonic() >= deadline:
@@ -120,24 +122,39 @@ class OutcomeTracker:
         self._explain(held, results)
         return results
 
-    def _handled(self, events: Sequence[Sent]) -> set[Place]:
-        """Return the places that the group has committed past."""
-        places = [one.place for one in events if one.place is not None]
+    def _handled(self, events: Sequence[Sent]) -> tuple[list[Sent], list[Sent]]:
+        """Return the events that the group has committed past, and the others."""
+        handled: list[Sent] = []
+        waiting: list[Sent] = []
+        commits = self._commits(events)
+        for one in events:
+            topic, partition, offset = one.place or ("", 0, 0)
+            if commits.get((topic, partition), 0) > offset:
+                handled.append(one)
+            else:
+                waiting.append(one)
+        return handled, waiting
+
+    def _commits(self, events: Sequence[Sent]) -> dict[tuple[str, int], int]:
+        """Return the committed offsets by topic and partition."""
         asked: dict[str, set[str]] = {}
-        for topic, _, _ in places:
+        for one in events:
+            if one.place is None:
+                continue
+            topic, _, _ = one.place
             group = self._settings.live_group
             if topic == self._settings.replay_topic:
                 group = self._settings.replay_group
             asked.setdefault(group, set()).add(topic)
-        if not asked:
-            return set()
         commits: dict[tuple[str, int], int] = {}
+        if not asked:
+            return commits
         topics = {group: sorted(names) for group, names in asked.items()}
         for lag in self._offsets.read(topics).values():
             for partition in lag.partitions:
                 place = (partition.topic, partition.partition)
                 commits[place] = partition.current_offset or 0
-        return {place for place in places if commits.get(place[:2], 0) > place[2]}
+        return commits
 
     def _conclude(
         self, handled: Sequence[Sent], ends: Mapping[int, int], results: dict[str, Result]

@@ -31,7 +31,7 @@ from schemas.rows import key_values
 from schemas.rows.table import Key
 from schemas.rows.target import Target
 from schemas.settings.reading import Settings
-from streams.dead_letters.entries import DeadLetters
+from streams.dead_letters.entries import DeadLetters, by_kind
 from streams.dead_letters.outcomes import OutcomeTracker, Result, Row, Sent
 from streams.operations.lag import live_topics
 from streams.replay.run import Replay
@@ -113,14 +113,16 @@ class Redrive:
         chosen = [entry for entry in entries if entry.id not in results]
         # Before anything is sent, so that each new dead letter is after these ends.
         ends = self._dead_letters.ends()
-        sent = self._send_events([one for one in chosen if one.kind == "event"], results)
-        rows = self._send_rows([one for one in chosen if one.kind == "row"], started, results)
-        results.update(self._outcomes.follow([*sent, *rows], ends, wait))
+        events, rows = by_kind(chosen)
+        sent = self._send_events(events, results)
+        sent_rows = self._send_rows(rows, started, results)
+        results.update(self._outcomes.follow([*sent, *sent_rows], ends, wait))
+        marked: list[Entry] = []
         outcomes: dict[str, str | None] = {}
         for one in sent:
-            id_ = one.entry.id
-            outcomes[id_] = results[id_].outcome
-        self._mark([one.entry for one in sent], outcomes)
+            marked.append(one.entry)
+            outcomes[one.entry.id] = results[one.entry.id].outcome
+        self._mark(marked, outcomes)
         return [results[entry.id] for entry in entries]
 
     def _mark(self, entries: Sequence[Entry], outcomes: Mapping[str, str | None]) -> None:
@@ -154,6 +156,8 @@ class Redrive:
         self, batch: Sequence[tuple[Entry, Record]], results: dict[str, Result]
     ) -> list[Sent]:
         sent: list[Sent] = []
+        marked: list[Entry] = []
+        outcomes: dict[str, str | None] = {}
         answers: Sequence[int | str] = ()
         if batch:
             answers = self._outbox.send_again([record for _, record in batch])
@@ -163,9 +167,10 @@ class Redrive:
                 continue
             place = (record.topic, record.partition, answer)
             sent.append(Sent(entry, self._rows(record), place))
+            marked.append(entry)
+            outcomes[entry.id] = "waiting"
         # Marked once the broker has them: a kill before this sends them again.
-        entries = [one.entry for one in sent]
-        self._mark(entries, {entry.id: "waiting" for entry in entries})
+        self._mark(marked, outcomes)
         return sent
 
     def _rows(self, record: Record) -> tuple[Row, ...]:

@@ -12,6 +12,7 @@ from schemas.reports.migration import (
     MigrationStep,
     table_flags,
 )
+from schemas.rows.table import TableName
 from schemas.settings.reading import Settings
 from streams.migration import in_flight
 from streams.migration.next_step import leading, naming_of, still_to_follow
@@ -102,8 +103,11 @@ def refuse_lost_tables(settings: Settings, session: Session) -> None:
     Raises:
         VectrueError: with the tables, and what to do.
     """
-    tables = [table.table for table in settings.tables]
-    lost = [table for table in tables if not counting.stands(session, table)]
+    lost: list[TableName] = []
+    for table in settings.tables:
+        if counting.stands(session, table.table):
+            continue
+        lost.append(table.table)
     if not lost:
         return
     under_way = {made.table for made in in_flight.mine(settings, session)}
@@ -158,14 +162,18 @@ def refuse_other_models(
             "one model for all tables, and no worker could start",
             fix=leading(found[0], left).typed(),
         )
-    wrong = [made for made in found if made.to_model != wanted]
+    wrong: list[ColumnMigration] = []
+    ready: list[TableName] = []
+    for made in found:
+        if made.to_model != wanted:
+            wrong.append(made)
+        else:
+            ready.append(made.table)
     if not wrong:
         return
-    ready = [made for made in found if made not in wrong]
     fix = f"{naming_of(wrong[0])} first"
     if ready:
-        flags = table_flags(made.table for made in ready)
-        fix += f"; or, for the others, vectrue migrate finish{flags}"
+        fix += f"; or, for the others, vectrue migrate finish{table_flags(ready)}"
     names = ", ".join(made.name for made in wrong)
     verb = "holds" if len(wrong) == 1 else "hold"
     raise VectrueError(

@@ -139,11 +139,13 @@ class MigrationStatus:
     @property
     def verdict(self) -> str:
         """All sentences, one a line."""
+        lines = self.notices
         steps = self.steps
-        lines = [*self.notices, *(f"next: {step}" for step in steps)]
+        lines += [f"next: {step}" for step in steps]
         if not steps:
             lines.append("no migration is under way")
-        return "\n".join([*lines, *(one.sentence for one in self.elsewhere)])
+        lines += [one.sentence for one in self.elsewhere]
+        return "\n".join(lines)
 
     def to_json(self) -> dict[str, Any]:
         """Return everything as plain data, for scripts."""

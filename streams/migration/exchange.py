@@ -16,14 +16,8 @@ from schemas.reports.migration import ColumnMigration, MigrationState
 from schemas.rows.target import Target
 from schemas.settings.reading import Settings
 from streams.common import targets as target_rules
+from streams.migration.in_flight import only_tables_of
 from streams.setup.connection import worker_role
-
-
-def only_tables_of(settings: Settings, found: Sequence[ColumnMigration]) -> Settings:
-    """Return the settings with these tables only: a fault of another must not matter."""
-    names = {made.table for made in found}
-    tables = tuple(table for table in settings.tables if table.table in names)
-    return settings.model_copy(update={"tables": tables})
 
 
 def statement(

@@ -9,10 +9,10 @@ from collections.abc import Collection, Sequence
 
 from connectors.ports import Clock
 from connectors.postgres.migrations import twins
-from connectors.postgres.migrations.twins import IndexTwins
 from connectors.postgres.session import Session
 from schemas.errors import IndexesLacking, VectrueError
 from schemas.reports.migration import ColumnMigration, MigrationState, table_flags
+from schemas.rows.table import TableName
 from schemas.settings.reading import Settings
 from streams.migration import in_flight
 from streams.migration import status as migration_status
@@ -90,19 +90,21 @@ def require_indexes(
         IndexesLacking: with their names and the command that builds them.
     """
     gone = in_flight.gone(session, found)
-    standing: list[tuple[ColumnMigration, IndexTwins]] = []
     names: set[str] = set()
+    lacking: list[ColumnMigration] = []
+    wanted = 0
     for made in found:
         if made in gone:
             continue
         indexes = twins.standing(session, made)
-        standing.append((made, indexes))
-        names.update(f"{index.label} of {made.name}" for index in indexes.lacking)
+        wanted += len(indexes.wanted)
+        if indexes.lacking:
+            lacking.append(made)
+        for index in indexes.lacking:
+            names.add(f"{index.label} of {made.name}")
     refused = set() if without is None else names - set(without)
     if not refused:
         return
-    lacking = [made for made, indexes in standing if indexes.lacking]
-    wanted = sum(len(indexes.wanted) for _, indexes in standing)
     if all(made.offline for made in lacking):
         said = "are yet to be built again"
     else:
@@ -116,11 +118,16 @@ def require_indexes(
 
 def _how_to_go_on(found: Sequence[ColumnMigration], lacking: Sequence[ColumnMigration]) -> str:
     """Return the instruction: build them, or go on without them."""
-    swapped = any(made.state is MigrationState.SWAPPED for made in lacking)
-    if swapped:
+    step = "swap"
+    is_swapped = False
+    tables: list[TableName] = []
+    for made in lacking:
+        tables.append(made.table)
+        is_swapped = is_swapped or made.state is MigrationState.SWAPPED
+        if made.offline or made.state is MigrationState.SWAPPED:
+            step = "finish"
+    build = f"vectrue migrate index{table_flags(tables)}"
+    if is_swapped:
         build = "create on the new column what is needed"
-    else:
-        build = f"vectrue migrate index{table_flags(made.table for made in lacking)}"
-    step = "finish" if swapped or any(made.offline for made in lacking) else "swap"
     flags = table_flags(made.table for made in found)
     return f"{build}; or go on without them, with `vectrue migrate {step}{flags} --yes`"

@@ -21,9 +21,8 @@ def mine(settings: Settings, session: Session) -> list[ColumnMigration]:
     Raises:
         TransientError: Postgres does not answer.
     """
-    places = _places(settings)
-    found = migration.read(session)
-    return [made for made in found if (made.table, made.column) in places]
+    found, _ = _by_owner(settings, session)
+    return found
 
 
 def elsewhere(settings: Settings, session: Session) -> list[ColumnMigration]:
@@ -32,9 +31,8 @@ def elsewhere(settings: Settings, session: Session) -> list[ColumnMigration]:
     Raises:
         TransientError: Postgres does not answer.
     """
-    places = _places(settings)
-    found = migration.read(session)
-    return [made for made in found if (made.table, made.column) not in places]
+    _, others = _by_owner(settings, session)
+    return others
 
 
 def behind(settings: Settings, session: Session, goals: Collection[str]) -> list[TableName]:
@@ -87,6 +85,13 @@ def gone(session: Session, found: Sequence[ColumnMigration]) -> list[ColumnMigra
     return [made for made in found if not counting.stands(session, made.table)]
 
 
+def only_tables_of(settings: Settings, found: Sequence[ColumnMigration]) -> Settings:
+    """Return the settings with these tables only: a fault of another must not matter."""
+    names = {made.table for made in found}
+    tables = tuple(table for table in settings.tables if table.table in names)
+    return settings.model_copy(update={"tables": tables})
+
+
 def keeper_of(session: Session, made: ColumnMigration) -> str | None:
     """Return the installation whose table it is; None when the database has none.
 
@@ -100,8 +105,19 @@ def keeper_of(session: Session, made: ColumnMigration) -> str | None:
     return None
 
 
-def _places(settings: Settings) -> set[tuple[TableName, str]]:
-    return {(table.table, table.column) for table in settings.tables}
+def _by_owner(
+    settings: Settings, session: Session
+) -> tuple[list[ColumnMigration], list[ColumnMigration]]:
+    """Return the migrations of the settings' columns, and all others."""
+    places = {(table.table, table.column) for table in settings.tables}
+    found: list[ColumnMigration] = []
+    others: list[ColumnMigration] = []
+    for made in migration.read(session):
+        if (made.table, made.column) in places:
+            found.append(made)
+        else:
+            others.append(made)
+    return found, others
 
 
 def _settled(settings: Settings, session: Session) -> list[tuple[TableName, str]]:

@@ -25,6 +25,7 @@ from schemas.settings.reading import Settings
 from streams.common import stragglers, targets
 from streams.migration import in_flight, replays
 from streams.migration.column_status import ColumnStatus, MigrationStatus
+from streams.migration.in_flight import only_tables_of
 from streams.migration.next_step import Elsewhere, Next, starting
 
 _Place = tuple[str, str]
@@ -53,8 +54,11 @@ def read(
     every = in_flight.mine(settings, session)
     scoped = settings.only(tables)
     names = {table.table for table in scoped.tables}
-    found = [made for made in every if made.table in names]
-    lines = [_column(settings, session, made) for made in found]
+    lines: list[ColumnStatus] = []
+    for made in every:
+        if made.table in names:
+            line = _column(settings, session, made)
+            lines.append(line)
     counted = _counted(scoped, session, clock, lines)
     left: Sequence[tuple[TableName, ColumnMigration]] = ()
     if not every:
@@ -62,7 +66,7 @@ def read(
     return MigrationStatus(
         columns=counted,
         elsewhere=elsewhere(settings, session),
-        is_part=len(found) < len(every),
+        is_part=len(lines) < len(every),
         left=left,
     )
 
@@ -165,18 +169,22 @@ def _counted(
     settings: Settings, session: Session, clock: Clock, lines: Sequence[ColumnStatus]
 ) -> list[ColumnStatus]:
     """Return the columns with their rows counted, where their tables are as they were."""
-    names = {line.migration.table for line in lines if line.problem is None}
-    if not names:
+    whole: list[ColumnMigration] = []
+    places: set[_Place] = set()
+    for line in lines:
+        if line.problem is None:
+            whole.append(line.migration)
+            places.add(_place(line))
+    if not whole:
         return list(lines)
-    tables = tuple(table for table in settings.tables if table.table in names)
-    healthy = settings.model_copy(update={"tables": tables})
+    healthy = only_tables_of(settings, whole)
     rows: dict[_Place, int] = {}
     lacking: dict[_Place, int] = {}
     for seen in coverage.read(session, healthy):
-        rows[seen.table, seen.column] = seen.rows
-        lacking[seen.table, seen.column] = seen.lacking
-    places = {_place(line) for line in lines if line.problem is None}
-    lacking = {place: count for place, count in lacking.items() if place in places}
+        place = (seen.table, seen.column)
+        if place in places:
+            rows[place] = seen.rows
+            lacking[place] = seen.lacking
     staying = _staying(healthy, session, clock, lacking)
     found: list[ColumnStatus] = []
     for line in lines:

@@ -102,13 +102,12 @@ class StepColumns:
         That is so when none of the tables is configured, and none exists any more.
         """
         named = {TableName.parse(name) for name in self._names}
-        names = named - {table.table for table in self._every.tables}
+        unlisted = named - {table.table for table in self._every.tables}
         found = in_flight.elsewhere(self._every, self._session)
-        others = [made for made in found if made.table in names]
+        others = [made for made in found if made.table in unlisted]
         lost = in_flight.gone(self._session, others)
-        if lost and len({made.table for made in lost}) == len(named):
-            return lost
-        return []
+        tables = {made.table for made in lost}
+        return lost if lost and len(tables) == len(named) else []
 
     def _refuse_without_migration(self, step: MigrationStep) -> None:
         migration.require_known(self._session)

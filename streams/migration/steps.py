@@ -243,9 +243,13 @@ class Migrate:
             here = [made for made in found if made not in gone]
             self._stop_replays(here)
             # Each column by its own state: those of one migration may differ.
-            back = [made for made in here if made.state is MigrationState.SWAPPED]
-            started = [made for made in here if made.state is MigrationState.STARTED]
-            dropped = [made for made in started if not made.offline]
+            back: list[ColumnMigration] = []
+            dropped: list[ColumnMigration] = []
+            for made in here:
+                if made.state is MigrationState.SWAPPED:
+                    back.append(made)
+                elif not made.offline:
+                    dropped.append(made)
             steps = [migration.forget(self._session, made) for made in gone]
             if back:
                 steps.append(exchange.statement(self._settings, self._session, back, back=True))
@@ -283,10 +287,12 @@ class Migrate:
             found = self._columns.require(MigrationStep.FINISH)
             check.refuse_moved(asked, found)
             check.refuse_other_models(self._settings, self._session, found, wanted_model)
-            offline = [made for made in found if made.offline]
+            offline: list[ColumnMigration] = []
+            online: list[ColumnMigration] = []
+            for made in found:
+                (offline if made.offline else online).append(made)
             if offline:
                 self._gate(offline, without)
-            online = [made for made in found if not made.offline]
             gate.require_indexes(self._session, online, without)
             check.obstacles(self._session, MigrationStep.FINISH, found, self.flags)
             self._stop_replays(found)
@@ -307,7 +313,7 @@ class Migrate:
         Without them each search is an exact scan: seen with 50,000 rows.
         """
         besides = {(made.table, made.beside) for made in found}
-        tables = exchange.only_tables_of(self._settings, found)
+        tables = in_flight.only_tables_of(self._settings, found)
         for target in target_rules.resolve(tables, self._session):
             if (target.table, target.column) not in besides:
                 continue

@@ -142,9 +142,13 @@ class Control:
         """Return the run named; without a name the unfinished, and the last few others."""
         if prefix is not None:
             return [self._status(self.find(prefix, unfinished=False))]
-        open_runs = self._runs(unfinished=True)
-        others = [run for run in self._runs()[:_LISTED] if run.state not in UNFINISHED]
-        return [self._status(run) for run in (*open_runs, *others)]
+        runs = self._runs(unfinished=True)
+        for run in self._runs()[:_LISTED]:
+            # Unfinished runs are listed first already.
+            if run.state in UNFINISHED:
+                continue
+            runs.append(run)
+        return [self._status(run) for run in runs]
 
     def _runs(self, prefix: str = "", *, unfinished: bool = False) -> list[Run]:
         found = self._ledger.find(prefix, unfinished=unfinished)

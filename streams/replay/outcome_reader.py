@@ -108,8 +108,11 @@ class OutcomeReader:
         return [] if request.is_whole or request.keys else self._whole(prepared)
 
     def _whole(self, prepared: Prepared) -> list[Coverage]:
-        names = {(str(target.table), target.column) for target in prepared.targets}
-        tables = {str(target.table) for target in prepared.targets}
+        names: set[tuple[str, str]] = set()
+        tables: set[str] = set()
+        for target in prepared.targets:
+            names.add((str(target.table), target.column))
+            tables.add(str(target.table))
         counted = coverage.read(self._session, self._settings, tables)
         return [line for line in counted if (line.table, line.column) in names]
 

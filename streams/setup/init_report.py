@@ -24,15 +24,18 @@ class InitReport:
     @property
     def lacking(self) -> list[str]:
         """A sentence for each column that lacks vectors, and what fills them."""
-        found = [column for column in self.tables if column.lacking]
-        if not found:
-            return []
         names = [column.table for column in self.tables]
+        found: list[Coverage] = []
         lines: list[str] = []
-        for column in found:
+        for column in self.tables:
+            if not column.lacking:
+                continue
+            found.append(column)
             where = f" in {column.column}" if names.count(column.table) > 1 else ""
             rows = f"{column.lacking:,} of {column.rows:,} rows of {column.table}"
             lines.append(f"{rows} lack a current vector{where}")
+        if not found:
+            return []
         return [*lines, f"next: vectrue worker, and vectrue replay run{self._adoption(found)}"]
 
     def _adoption(self, found: list[Coverage]) -> str:

@@ -126,8 +126,8 @@ def plan(
         said = f"the installation {name} no longer works in this database"
         parts.notices.append(f"{said}: its lines are deleted")
     _add_bookkeeping(parts, settings, session, facts, embedder, tables, leaving=leaving, dead=dead)
-    gone = {TableName.parse(table) for table, _ in leaving}
-    gone -= {table.table for table in settings.tables}
+    listed = {table.table for table in settings.tables}
+    gone = {TableName.parse(table) for table, _ in leaving} - listed
     parts.add(looks.forgetting(session, prefix, gone))
     changes = bool(parts.statements)
     parts.add(*_grants(settings, session, facts, tables, schema_changes=changes))
@@ -191,7 +191,9 @@ def _leaving(settings: Settings, session: Session, agree: Agree) -> list[VectorC
         return []
     listed = {table.name for table in settings.tables}
     names: dict[str, None] = {}
+    tables: set[str] = set()
     for table, column in found:
+        tables.add(table)
         name = f"{table}.{column}" if table in listed else table
         names[name] = None
     said = (
@@ -204,7 +206,7 @@ def _leaving(settings: Settings, session: Session, agree: Agree) -> list[VectorC
     if moving:
         said += f"; a migration of {', '.join(moving)} is under way"
     if not agree(said):
-        one = "it" if len({table for table, _ in found}) == 1 else "them"
+        one = "it" if len(tables) == 1 else "them"
         raise ConfigurationError(
             said,
             fix=f"add {one} to [[tables]], or run `vectrue init --yes` to leave {one} out",

@@ -13,12 +13,13 @@ OF_MIGRATIONS = (
     Defect(
         "a rollback that judges all columns by the first",
         "streams/migration/steps.py",
-        """            back = [made for made in here if made.state is MigrationState.SWAPPED]
-            started = [made for made in here if made.state is MigrationState.STARTED]
-            dropped = [made for made in started if not made.offline]
+        """                if made.state is MigrationState.SWAPPED:
+                    back.append(made)
+                elif not made.offline:
 """,
-        """            back = here if here[0].state is MigrationState.SWAPPED else []
-            dropped = [] if back else here
+        """                if here[0].state is MigrationState.SWAPPED:
+                    back.append(made)
+                else:
 """,
         (f"{SCOPES}::test_mixed_states_are_gone_back_from_one_by_one",),
     ),

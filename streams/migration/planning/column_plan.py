@@ -59,8 +59,16 @@ class ColumnPlanner:
         more = None
         if sizes.rows is not None:
             more = sizes.rows * stored_bytes(new.dimensions)
-        valid = [index for index in found if index.valid]
-        old_bytes = sum(index.bytes for index in valid)
+        parts: list[dict[str, Any]] = []
+        invalid: list[str] = []
+        old_bytes = 0
+        for index in found:
+            if index.valid:
+                old_bytes += index.bytes
+            if index.valid and not index.framed:
+                parts.append(_part(index))
+            if index.is_invalid:
+                invalid.append(index.label)
         return TablePlan(
             table=str(target.table),
             column=target.column,
@@ -74,9 +82,9 @@ class ColumnPlanner:
             free_bytes=outlook.free_bytes(self._session, sizes.spaces),
             partitions=sizes.leaves if info.kind == "p" else 0,
             indexes=tuple(index.label for index in wanted),
-            index_parts=tuple(_part(index) for index in valid if not index.framed),
+            index_parts=tuple(parts),
             index_bytes=round(old_bytes * (new.dimensions / old.dimensions)),
-            invalid=tuple(index.label for index in found if index.is_invalid),
+            invalid=tuple(invalid),
             readers=tuple(one.said for one in readers),
             seconds=self._seconds(target, sizes.rows),
             todo=tuple(self._todo(target, made, info, wanted, (old, new), left)),
