@@ -109,6 +109,7 @@ class DeadLetters:
         wanted = {entry.places[-1]: entry for entry in entries if entry.places}
         if not wanted:
             return
+        # One pass, from the oldest of them in each partition.
         since: dict[int, int] = {}
         for partition, offset in wanted:
             since[partition] = min(since.get(partition, offset), offset)
@@ -198,6 +199,7 @@ class DeadLetters:
         for record in records:
             entry = self._entry(DeadLetter.parse(record))
             before = found.get(entry.id)
+            # A worker that was killed before its commit has sent it again.
             if before is not None:
                 entry = replace(
                     entry,

@@ -177,6 +177,7 @@ def following_all(found: Sequence[tuple[TableName, Next]], *, is_part: bool) -> 
     groups: dict[Next, list[TableName]] = {}
     for table, step in found:
         groups.setdefault(step, []).append(table)
+    # A command without -t is for all tables that are under way.
     names_tables = is_part or len(groups) > 1
     typed: list[str] = []
     for step in sorted(groups, key=_rank):

@@ -99,6 +99,7 @@ def problem(session: Session, made: ColumnMigration) -> Next | None:
     Raises:
         TransientError: Postgres does not answer.
     """
+    # First: the catalogue cannot be asked about a table that does not exist.
     if not counting.stands(session, made.table):
         return Next(
             "vectrue migrate rollback",

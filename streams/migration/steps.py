@@ -107,11 +107,13 @@ class Migrate:
             VectrueError: there is no column to start with, something blocks it, or the
                 settings do not name the model to move from; nothing was changed.
         """
+        # Before the lock: opening a model takes seconds.
         embedder = by_flag.opened(model)
         present = describe_model(self._settings.model).model_id
         with connection.alone(self._session):
             migration.require_known(self._session)
             check.refuse_lost_tables(self._settings, self._session)
+            # The schema of an older vectrue is brought up to date first.
             for step in schema.migrations(self._session):
                 self._run(step, "start")
             served = target_rules.served(self._columns.settings, self._session)
@@ -134,6 +136,7 @@ class Migrate:
                 )
                 fresh.append((target, made))
             running = self._start(embedder, fresh, chosen.again, freeze=freeze_old)
+        # After the lock: other commands must not wait for the workers.
         workers.wait(self._session, self._clock, self._tell, running)
 
     def _start(
@@ -197,11 +200,13 @@ class Migrate:
         with connection.alone(self._session):
             found = self._columns.require(MigrationStep.SWAP)
             waiting = [made for made in found if made.state is MigrationState.STARTED]
+            # A swap that was repeated finds its columns swapped.
             if not waiting:
                 return
             self._gate(waiting, without)
             check.obstacles(self._session, MigrationStep.SWAP, waiting, self.flags)
             self._stop_replays(waiting)
+            # Before the exchange, so that no search runs without statistics.
             self._analyze(waiting)
             exchanged = exchange.statement(self._settings, self._session, waiting, back=False)
             after = exchange.after(self._settings, self._session, waiting)
@@ -351,6 +356,7 @@ class Migrate:
         prefix = self._settings.kafka.topic_prefix
         view = counting.plan(self._session, prefix, after, leaving=gone)
         tables = [made.table for made in found]
+        # One transaction: readers see all tables before the step, or all after it.
         together = migration.together(self._session, tables, [*parts, *view])
         self._run(together, str(step), parts)
 

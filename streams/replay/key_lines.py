@@ -34,6 +34,7 @@ def read(lines: Iterable[str], columns: int, name: str) -> Iterator[tuple[int, K
 
 def _key(text: str, columns: int, where: str) -> Key:
     value: object = text
+    # A line that begins otherwise is a plain value, not JSON.
     if text.lstrip()[0] in '["':
         try:
             value = read_json(text, numbers=str)

@@ -198,6 +198,7 @@ class Replay:
                 for target in prepared.targets:
                     self._ledger.enter_keys(run, target, keys, size)
         except BaseException:
+            # Ctrl-C too: a planned run would hold the columns.
             self._ledger.set_state(run, "cancelled", after=("planned",))
             raise
         if not named.rows or not self._ledger.end_keys(run):
@@ -245,6 +246,7 @@ class Replay:
                         self._send(run, chunks)
                     now = self._clock.monotonic()
                     if now - shown > _POLL_SECONDS:
+                        # Another shell may pause or cancel the run meanwhile.
                         shown, progress = now, self._ledger.progress(run)
                         state = progress[0].state
                         if watch is not None:
@@ -279,6 +281,7 @@ class Replay:
             watch(progress)
             if not progress or progress[0].state not in UNFINISHED:
                 return
+            # A message may be lost, or its command killed before it was sent.
             if self._clock.monotonic() >= resend and progress[0].state == "running":
                 self._retry.call(self._send_again, run, everything=False)
                 resend = self._clock.monotonic() + _RESEND_SECONDS
@@ -308,5 +311,7 @@ class Replay:
 
     def _send(self, run: UUID, chunks: Sequence[Chunk]) -> None:
         if chunks:
+            # Marked once the broker has them: after a kill in between they are sent
+            # twice, and count once.
             self._retry.call(self._outbox.send_chunks, chunks)
             self._ledger.mark_sent(run, chunks)

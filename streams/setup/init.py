@@ -118,6 +118,7 @@ class _Run:
 
     def run(self, embedder: Embedder, agree: Agree) -> InitReport:
         settings, session, connect = self._settings, self._session, self._connect
+        # All checks before the first change.
         too_large = start_capture.stands_before_a_large_event(settings, connect)
         planned = plan(settings, embedder, session, agree, too_large=too_large)
         topics.check(settings, planned.names)
@@ -127,9 +128,11 @@ class _Run:
         before = takeover.look(settings, session, connect, config)
         takeover.consent(before, settings, session, self._clock, agree)
         # From here on something is changed.
+        # A slot cannot be dropped while the connector reads it.
         if planned.replaces_slot:
             connect.stop(settings.connector)
         self._execute(planned.statements)
+        # Topics before the connector, which writes to them at once.
         made = topics.ensure(settings, planned.names, self._clock)
         for name in made:
             self._done(f"create the topic {name}")

@@ -113,6 +113,7 @@ def plan(
     role = worker_role(settings, session)
     facts = server.check(session, role)
     sessions = meaning.own(session, role)
+    # Before anything is examined: texts must mean the same here as in the workers.
     session.pin(sessions)
     wanted = target_rules.wanted(settings, session, embedder)
     tables = _examined(session, facts, role, wanted)

@@ -96,6 +96,7 @@ def lines(
         if not group:
             continue
         scope = flags if len(group) == len(entries) else _flags(group)
+        # Tables may share what is done by hand.
         found += dict.fromkeys(_before(step, group, every, naming))
         found += _commands(step, group, named, scope)
         if step == "start":
