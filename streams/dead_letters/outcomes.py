@@ -135,7 +135,7 @@ class OutcomeTracker:
                 waiting.append(one)
         return handled, waiting
 
-    def _commits(self, events: Sequence[Sent]) -> dict[tuple[str, int], int]:
+    def _commits(self, events: Sequence[Sent]) -> dict[tuple[str, int | None], int]:
         """Return the committed offsets by topic and partition."""
         asked: dict[str, set[str]] = {}
         for one in events:
@@ -146,7 +146,7 @@ class OutcomeTracker:
             if topic == self._settings.replay_topic:
                 group = self._settings.replay_group
             asked.setdefault(group, set()).add(topic)
-        commits: dict[tuple[str, int], int] = {}
+        commits: dict[tuple[str, int | None], int] = {}
         if not asked:
             return commits
         topics = {group: sorted(names) for group, names in asked.items()}
