@@ -66,6 +66,7 @@ def init(
     In Kafka Connect: the Debezium connector, which runs when this returns.
     """
     settings = ctx.obj()
+    # Kafka's rights follow from the settings alone, so that no service is needed.
     if print_acls:
         print_exactly(rights.script(settings))
         return

@@ -115,6 +115,7 @@ def psql(ctx: typer.Context, directory: Directory = DEFAULT) -> None:
     from connectors.local.services import postgres
 
     command, environment = postgres.psql(dsn, ctx.args)
+    # exec replaces this process, and nothing would flush stdout.
     sys.stdout.flush()
     os.execve(command[0], command, environment)  # noqa: S606 - psql takes the terminal over
 

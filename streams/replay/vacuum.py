@@ -12,6 +12,7 @@ from connectors.postgres import queries
 from connectors.postgres.ledger.runs import RunLedger
 from connectors.postgres.session import Session
 from schemas.rows.target import Target
+from schemas.sizes import show_size
 
 _LEAST_DEAD = 10_000
 _SHARE = 0.2
@@ -31,7 +32,7 @@ def after(session: Session, targets: Sequence[Target]) -> list[str]:
             name = queries.table(target.table).as_string(session.connection())
             lines.append(
                 f"{target.table} has {dead:,} dead row versions beside {live:,} live ones, "
-                f"{size / 1e6:,.0f} MB in all: VACUUM (ANALYZE) {name} makes their space free "
+                f"{show_size(size)} in all: VACUUM (ANALYZE) {name} makes their space free "
                 "for new rows; autovacuum does it sooner or later"
             )
     return lines

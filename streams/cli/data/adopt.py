@@ -76,6 +76,7 @@ def adopt(
     adoption = Adoption(settings.postgres, prefix=settings.kafka.topic_prefix)
     work = Adopt(settings, adoption, session, clock, tables=table, model=model)
     models = embedders.for_targets(settings, session, work.targets)
+    # The seed is part of the report, so that the same rows can be drawn again.
     draw = secrets.randbits(31) if seed is None else seed
     found = work.look(KafkaOffsets(settings, clock), err.print)
     with counting_bars("compare") as bars:

@@ -41,7 +41,7 @@ class EntryKind(StrEnum):
     ROW = "row"
 
 
-_FAILED = ("not sent", "dead-lettered again", "quarantined")
+_FAILED = frozenset(("not sent", "dead-lettered again", "quarantined"))
 
 IdsArgument = Annotated[
     list[str] | None, typer.Argument(metavar="[ID]...", help="as `vectrue dlq list` prints them")
@@ -184,11 +184,11 @@ def redrive(
             entries, _announce, again=again, wait=limit
         )
     page.show_results(results, output)
-    waiting = sum(result.outcome == "waiting" for result in results)
+    outcomes = [result.outcome for result in results]
+    waiting = outcomes.count("waiting")
     if waiting:
         err.print(f"{number(waiting)} of {number(len(results))} are not handled yet: vectrue lag")
-    failed = any(result.outcome in _FAILED for result in results)
-    raise typer.Exit(1 if failed else 0)
+    raise typer.Exit(0 if _FAILED.isdisjoint(outcomes) else 1)
 
 
 @app.command()

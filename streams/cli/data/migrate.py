@@ -233,6 +233,7 @@ def finish(ctx: typer.Context, table: TablesOption = None, yes: YesOption = Fals
     """Drop the old column and its indexes. After this only another migration leads back."""
     settings: Settings = ctx.obj()
     steps = _steps(settings, table)
+    # The settings have to name the new model before the old vectors are dropped.
     wanted = open_model(settings.model).model_id
     intent = steps.intent(MigrationStep.FINISH, wanted)
     _require_consent(intent, yes=yes)

@@ -135,6 +135,7 @@ def run(
     """
     settings = ctx.obj()
     request = options.request(only, where, since, force, keys, rate, max_live_lag, chunk)
+    # Without this right the run would begin, and its command fail at the first send.
     topics.require_rights(settings, [Right("topic", settings.replay_topic, "WRITE")], [])
     session = open_session(settings, "replay")
     replay = _replay(settings, session)
@@ -145,6 +146,7 @@ def run(
             named = _named(prepared, keys)
             if prepared.surveys:
                 _require_consent(settings, session, prepared, yes=yes)
+            # Keys are read while the run begins, so the file is still open here.
             run_id = replay.begin_keys(prepared, lines, named) if named else replay.begin(prepared)
         show_named(named)
         if run_id is not None:
@@ -160,6 +162,7 @@ def run(
     except KeyboardInterrupt:
         _leave(run_id, keys)
         raise typer.Exit(130) from None
+    # Many dead row versions are left only where rows were written.
     if run_id:
         for advice in replay_advice.after(session, prepared.targets):
             err.print(advice)

@@ -75,17 +75,19 @@ def status(ctx: typer.Context, output: OutputOption = Format.TABLE) -> None:
     session = open_session(settings, "status")
     seen, known = coverage.look(session, settings), quality.last(session)
     refused = list(seen.unseen.values())
+    # Where no table could be counted, the first reason is the whole report.
     if refused and not seen.columns:
         raise refused[0]
     columns, textless = fill(session, seen.columns, seen.targets)
     witness = examine(session, settings, SystemClock())
     trouble = [finding for finding in witnessed(witness) if finding.severity is not Severity.OK]
     doubts = [f"{', '.join(seen.unseen)} could not be counted"] if refused else []
+    critical = False
     for finding in trouble:
         doubts.append(finding.sentence)
+        critical |= finding.severity is Severity.CRITICAL
     doubt = doubts[0] if doubts else None
     said = verdict(columns, doubt, replays.filling(session, columns))
-    critical = any(finding.severity is Severity.CRITICAL for finding in trouble)
     judged = _judged(columns, known)
     if output is Format.JSON:
         print_json(

@@ -124,9 +124,9 @@ def _is_true(found: Sequence[Truth]) -> bool:
 
 
 def _require_consent(found: Sequence[Truth], *, yes: bool) -> None:
-    untrue = sum(truth.untrue for truth in found)
-    if untrue > MANY_ROWS:
-        require_confirmation(f"Embed {untrue:,} rows?", yes=yes)
+    rows = sum(truth.untrue for truth in found)
+    if rows > MANY_ROWS:
+        require_confirmation(f"Embed {rows:,} rows?", yes=yes)
 
 
 def _repair(
@@ -153,10 +153,11 @@ def _repair(
 
 
 def _plan(found: Sequence[Truth]) -> dict[str, Any]:
-    return {
-        "to_remove": sum(truth.disowned for truth in found),
-        "to_replay": sum(truth.untrue - truth.disowned for truth in found),
-    }
+    to_remove = to_replay = 0
+    for truth in found:
+        to_remove += truth.disowned
+        to_replay += truth.untrue - truth.disowned
+    return {"to_remove": to_remove, "to_replay": to_replay}
 
 
 def _print_plan(found: Sequence[Truth]) -> None:

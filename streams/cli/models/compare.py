@@ -79,6 +79,7 @@ def compare(
         vectrue compare --columns -q queries.jsonl -t public.questions -o json | jq .verdict
     """
     _check(a, b, columns=columns, corpus=corpus, table=table)
+    # What is missing is found before the models are loaded, which takes minutes.
     measures.require("ir_measures")
     if html is not None:
         compare_report.require(html)

@@ -81,6 +81,7 @@ def pull(
     got = fetch_model(wanted)
     copy, made = store_half_copy(wanted) if bf16 else (None, False)
     _tell_pulled(wanted, got.fetched, got.location is not None, bf16=bf16, made=made)
+    # Without a revision the next download may bring other weights.
     if got.fetched and wanted.revision is None and got.commit is not None and name:
         err.print(f'pin it: model.name = "{name}", model.revision = "{got.commit}"')
     if output is Format.JSON:

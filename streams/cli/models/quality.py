@@ -64,6 +64,7 @@ def quality(
     exams = []
     for name, file in _files(settings, table, queries).items():
         exams.append(judging.prepare(settings, session, name, file, exact=exact))
+    # Other queries, or a search without an index, would bend the line of figures.
     is_kept = queries is None and not exact
     if is_kept:
         store.require(session, "quality_runs")

@@ -122,6 +122,7 @@ def calibrate(
         vectrue score calibrate examples/interview/graded.jsonl --plot scores.png
     """
     settings = ctx.obj()
+    # A file name that cannot be plotted is found before the texts are embedded.
     if plot is not None:
         calibrate_plot.check(plot)
     pairs = read_pairs(_lines(file), name=str(file))

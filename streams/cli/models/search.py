@@ -65,6 +65,7 @@ def search(
     )
     settings = ctx.obj()
     found = Search(settings, open_session(settings, "search")).find(request)
+    # Its hits look like those of a model, and are not.
     if any(model.startswith("lexical@") for model in found.models):
         err.print("lexical stand-in: finds texts that share words, not meanings")
     for warning in found.warnings:

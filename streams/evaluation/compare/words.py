@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from schemas.reports.comparison import CONFIDENCE, Comparison, Estimate, Percentiles, Side
+from schemas.sizes import show_size
 
 METHOD = (
     f"Figures are means over queries with {CONFIDENCE:.0%} bootstrap intervals; B - A is paired "
@@ -52,12 +53,7 @@ def rank(value: int | None, depth: int) -> str:
 
 def size(value: int | None) -> str:
     """Bytes for people: `91.2 MB`; `-` when unknown."""
-    if value is None:
-        return "-"
-    for unit, one in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if value >= one:
-            return f"{value / one:.1f} {unit}"
-    return f"{value} B"
+    return "-" if value is None else show_size(value)
 
 
 def _rate(side: Side) -> str:
