@@ -1,8 +1,8 @@
-"""What is configured against what is there, for the keeper and `doctor`: the database,
-and the connector's settings.
+"""What is configured against what exists, for the keeper and `doctor`: the database, and
+the connector's settings.
 
-Hazard: Kafka Connect that does not answer is not a difference; `lag` and `doctor` say
-that.
+Hazard: Kafka Connect that does not answer is not a difference; `lag` and `doctor`
+report that.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -27,8 +27,8 @@ log = structlog.get_logger()
 
 INIT = "vectrue init"
 _SECRET = {"database.user", "database.password", "database.sslmode"}
-"""Of the role that ran `init`, which need not be the one that asks."""
-_SAY_AGAIN_SECONDS = 60.0
+"""Settings of the role that ran `init`, which may not be the one that asks."""
+_LOG_AGAIN_SECONDS = 60.0
 
 
 def differing(
@@ -38,7 +38,7 @@ def differing(
     major: int,
     there: Mapping[str, str],
 ) -> list[str]:
-    """The connector's settings that are not what the settings ask for, by their names.
+    """Find the connector's settings that are not what our settings ask for.
 
     Args:
         settings: everything.
@@ -46,6 +46,9 @@ def differing(
         targets: the configured columns, with their keys as they are.
         major: version of the server.
         there: the connector's configuration.
+
+    Returns:
+        the names of those settings, sorted.
     """
     wanted = connector_config(
         settings,
@@ -54,48 +57,57 @@ def differing(
         origin_filter=major >= ORIGIN_FILTER_FROM,
         heartbeat_query=capture.HEARTBEAT_QUERY,
     )
-    has = {key: value for key, value in there.items() if key != "name"}
-    # which costs a replay's echo, and leaves nothing out
+    has = dict(there)
+    has.pop("name", None)
+    # Without the filter a replay comes back as events; nothing is left out of capture.
     if not origins.leaves_out(has):
         wanted = origins.without_filter(wanted)
-    found = sorted(key for key in wanted.keys() | has.keys() if wanted.get(key) != has.get(key))
-    return [key for key in found if key not in _SECRET]
+    names = sorted((wanted.keys() | has.keys()) - _SECRET)
+    return [name for name in names if wanted.get(name) != has.get(name)]
 
 
 class Differences:
-    """The keeper's look at everything configured; driven from outside by `tick`."""
+    """Reports what differs from what is configured. The keeper calls `tick`."""
 
     def __init__(self, look: Callable[[], Sequence[Difference]], clock: Clock) -> None:
-        """Join the parts."""
         self._look = look
         self._clock = clock
-        self._said: dict[Difference, float] = {}
+        self._logged_at: dict[Difference, float] = {}
 
     def tick(self) -> None:
-        """Look, and say what differs: at once, and again every minute.
+        """Look, and log what differs: at once, and again every minute.
 
         Raises:
             VectrueError: the look could not be finished.
         """
-        found, now = self._look(), self._clock.monotonic()
+        found = self._look()
+        now = self._clock.monotonic()
         metrics.DIFFERENCES.labels("keeper").set(len(found))
-        self._said = {one: at for one, at in self._said.items() if one in found}
+        for one in self._logged_at.keys() - found:
+            del self._logged_at[one]
         for one in found:
-            if now - self._said.get(one, float("-inf")) >= _SAY_AGAIN_SECONDS:
-                self._said[one] = now
+            if now - self._logged_at.get(one, float("-inf")) >= _LOG_AGAIN_SECONDS:
+                self._logged_at[one] = now
                 log.warning(
-                    "what is configured is not what is there", reason=f"{one.sentence}: {one.fix}"
+                    "the database differs from what is configured",
+                    reason=f"{one.sentence}: {one.fix}",
                 )
 
     def forget(self) -> None:
-        """Somebody else is the keeper now."""
-        self._said.clear()
+        """Forget what was logged: another worker is the keeper now."""
+        self._logged_at.clear()
 
 
 def looking(
     settings: Settings, session: Session, connect: KafkaConnect
 ) -> Callable[[], Sequence[Difference]]:
-    """The look at the database and at the connector, over these."""
+    """Return the look at the database and at the connector.
+
+    Args:
+        settings: everything.
+        session: of the database.
+        connect: the connector.
+    """
 
     def look() -> list[Difference]:
         shape = watched.read(session, settings)
@@ -105,16 +117,16 @@ def looking(
             there = connect.config(settings.connector)
         except TransientError:
             return found
-        if there is not None and all(table.key for table in shape.tables):
-            info = session.connection().info
-            targets = target_rules.configured(settings, shape)
-            major = info.server_version // 10_000
-            if other := differing(settings, info.dsn_parameters, targets, major, there):
-                said = (
-                    f"connector {settings.connector} differs from the settings in "
-                    f"{', '.join(other)}"
-                )
-                found.append(Difference(said, INIT))
+        # Without a table's key the connector's configuration cannot be derived.
+        if there is None or not all(table.key for table in shape.tables):
+            return found
+        info = session.connection().info
+        targets = target_rules.configured(settings, shape)
+        major = info.server_version // 10_000
+        names = differing(settings, info.dsn_parameters, targets, major, there)
+        if names:
+            told = f"connector {settings.connector} differs from the settings in {', '.join(names)}"
+            found.append(Difference(told, INIT))
         return found
 
     return look

@@ -1,8 +1,8 @@
-"""How the keeper sends stale rows on their way: as a replay run, or to the live lane
-where no replay worker is.
+"""How the keeper sends stale rows: as a replay run, or to the live lane while there is no
+replay worker.
 
-Hazard: a run that nobody works off holds its table against every other run. So while no
-replay worker is a member of its group, a few rows are sent as deferrals to the live
+Hazard: a run that no worker handles holds its table against every other run. So while
+no replay worker is a member of its group, a few rows are sent as deferrals to the live
 lane, which reads and judges them like any deferred row.
 """
 
@@ -12,36 +12,37 @@ from typing import Protocol
 from uuid import UUID
 
 import structlog
+from typing_extensions import override
 
 from connectors.ports import Outbox
 from connectors.postgres.health.keeper import UnderWay
 from schemas.messages.chunk import Deferral, DeferredRow
-from schemas.rows.table import TableName
 from schemas.rows.target import Target
-from streams.keeper.looks import Stale
+from streams.keeper.looks import Heal, Stale
 
 log = structlog.get_logger()
 
 FEW = 1_000
-"""Rows of a column that the live lane takes: seconds of its work. More are a replay's
-business.
-"""
+"""Most rows of a column that the live lane takes: seconds of its work."""
 
 OpenOutbox = Callable[[Sequence[Target]], Outbox]
+"""Opens a producer for rows of these columns."""
 
 
 class Runs(Protocol):
-    """Starts runs; of `streams.keeper.keeper`. May raise VectrueError."""
+    """Starts runs; in `streams.keeper.keeper`. May raise VectrueError."""
 
     def __call__(self, targets: Sequence[Target]) -> UUID | None:
-        """Send the stale rows of these columns of one table through replay; None when
-        there are none any more.
+        """Send the stale rows of these columns of one table through replay.
+
+        Returns:
+            the run; None when no row is stale any more.
         """
         ...
 
 
-class Healer:
-    """Chooses the way."""
+class Healer(Heal):
+    """Sends stale rows through replay, or to the live lane."""
 
     def __init__(
         self,
@@ -53,43 +54,45 @@ class Healer:
         """Join the parts.
 
         Args:
-            send: starts a run over a table, or goes on with the keeper's own.
-            outbox: opens a producer for rows of these columns.
-            replay_works: whether a replay worker is there. May raise TransientError.
-            now: the time that a deferral begins at.
+            send: starts a run over a table, or resumes the keeper's own.
+            outbox: opens a producer.
+            replay_works: whether there is a replay worker. May raise TransientError.
+            now: when a deferral begins.
         """
         self._send = send
         self._outbox = outbox
         self._replay_works = replay_works
         self._now = now
 
+    @override
     def __call__(self, stale: Stale, run: UnderWay | None, *, still: bool) -> str | None:
-        """As `streams.keeper.looks.Heal` says."""
         works = self._replay_works()
         if not works and all(len(rows) <= FEW for rows in stale.values()):
             self._defer(stale)
             return "to the live lane, as no replay worker runs"
         targets = list(stale)
-        if run is None:
-            started = self._send(targets)
-            if started is None:
-                return "nowhere: they have become true"
-            if not works:
-                log.warning(
-                    "more rows are stale than the live lane takes: start a replay worker",
-                    table=str(targets[0].table),
-                    run=str(started),
-                    most=FEW,
-                )
-            return f"in run {started}"
-        if run.resumable and still:
-            self._again(targets[0].table, self._send(targets))
-        return None
+        if run is not None:
+            if run.resumable and still:
+                self._resume(targets)
+            return None
+        started = self._send(targets)
+        if started is None:
+            return "nowhere: they have become true"
+        if not works:
+            log.warning(
+                "more rows are stale than the live lane takes: start a replay worker",
+                table=str(targets[0].table),
+                run=str(started),
+                most=FEW,
+            )
+        return f"in run {started}"
 
-    @staticmethod
-    def _again(table: TableName, run: UUID | None) -> None:
+    def _resume(self, targets: Sequence[Target]) -> None:
+        run = self._send(targets)
         log.warning(
-            "a run of the keeper did not move and is sent again", table=str(table), run=str(run)
+            "a run of the keeper did not move and is sent again",
+            table=str(targets[0].table),
+            run=str(run),
         )
 
     def _defer(self, stale: Stale) -> None:

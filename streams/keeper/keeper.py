@@ -1,19 +1,19 @@
-"""The keeper: what heals without anyone noticing, in a thread of each worker, one of
-them at a time.
+"""The keeper: what heals without anyone noticing. It runs in a thread of each worker, in
+one of them at a time.
 
-Its duties, each a module of its own: what is configured against what is there
-(`differences`), the log that the offset belongs to (`log_watch`), a connector that
-failed (`restarts`), tables that are stored elsewhere than before (`marks`), tables of
-which changes may have been missed (`looks`), rows that stay stale (`reconcile`). A live
-worker's keeper does all but the last, and only while no replay worker is a member of
-its group, to which it gives its place up.
+Its duties, each a module of its own: what is configured against what exists
+(`differences`), the log that the connector's offset belongs to (`log_watch`), a
+connector that failed (`restarts`), tables whose storage or publication changed
+(`table_marks`), tables whose changes may have been missed (`looks`), rows that stay
+stale (`reconcile`). A live worker's keeper does all but the last, and yields to a
+replay worker's: it does them only while no replay worker is a member of its group.
 
 Hazards:
-- Everything here is its own: the session (whose lock makes it the keeper), the clients
-  of Connect and Kafka, the producer. The lane's are used by another thread. The model
-  is never touched, so an idle replay worker stays small.
-- A service that is away is logged and asked again; any other exception is a bug and
-  ends the process, since a thread that died in silence would heal nothing, for ever.
+- Everything here is the thread's own: the session (whose lock makes it the keeper), the
+  clients of Connect and Kafka, the producer. The lane's are used by another thread. The
+  model is never used, so an idle replay worker stays small.
+- A service that is away is logged and asked again. Any other exception is a bug and
+  ends the process, since a thread that died in silence would never heal anything again.
 - The duties take turns: while a whole table is enumerated, the connector is not looked
   at.
 """
@@ -56,8 +56,7 @@ from streams.replay.run import Replay
 log = structlog.get_logger()
 
 _AFTER_ERROR_SECONDS = 30.0
-"""Pause of a duty that could not be done, so that a service that is away fills no log.
-"""
+"""Pause of a duty that failed, so that a service that is away does not fill the log."""
 
 Leave = Callable[[str, BaseException], None]
 """Ends the process, with the reason and the bug."""
@@ -67,14 +66,20 @@ class Duty:
     """One of the keeper's duties, with its pause after an error."""
 
     def __init__(self, name: str, tick: Callable[[], None], clock: Clock) -> None:
-        """Remember what to do; `name` says it in a log line."""
+        """Take what to do.
+
+        Args:
+            name: for the log.
+            tick: does it.
+            clock: tells the time.
+        """
         self._name = name
         self._tick = tick
         self._clock = clock
         self._not_before = float("-inf")
 
     def tick(self) -> bool:
-        """Do it, unless it failed a moment ago; what a service refuses is logged.
+        """Do it, unless it failed a moment ago. A VectrueError is logged.
 
         Returns:
             whether it was done.
@@ -90,7 +95,7 @@ class Duty:
             raise
         except VectrueError as error:
             self._not_before = self._clock.monotonic() + _AFTER_ERROR_SECONDS
-            log.warning("the keeper tries again later", duty=self._name, reason=str(error))
+            log.warning("keeper duty failed; retrying later", duty=self._name, reason=str(error))
             return False
         return True
 
@@ -103,7 +108,7 @@ class Task(Protocol):
         ...
 
     def forget(self) -> None:
-        """Somebody else is the keeper now."""
+        """Forget what was seen: another worker is, or was, the keeper."""
         ...
 
 
@@ -112,7 +117,7 @@ class Keeper:
 
     def __init__(
         self,
-        desk: KeeperStore,
+        store: KeeperStore,
         tasks: Mapping[str, Task],
         clock: Clock,
         pause: float,
@@ -121,41 +126,42 @@ class Keeper:
         """Join the parts.
 
         Args:
-            desk: tells who is the keeper.
+            store: decides who is the keeper.
             tasks: the duties by name, in their order.
             clock: tells the time.
             pause: seconds between two rounds.
-            better: whether a worker is there that is the keeper rather than this one.
-                May raise TransientError.
+            better: whether a worker exists that should be the keeper instead of this
+                one. May raise TransientError.
         """
-        self._desk = desk
+        self._store = store
         self._tasks = tasks
         self._clock = clock
         self._pause = pause
         self._better = better
-        self._begun = False
-        self._stands_aside = True
-        self._in_office = False
-        self._duties = (
-            Duty("office", self._look_around, clock),
-            *(Duty(name, self._if_mine(task.tick), clock) for name, task in tasks.items()),
-        )
-        self._note = Duty("note", lambda: desk.note_round(pause), clock)
+        self._has_begun = False
+        self._yields = True
+        self._is_keeper = False
+        self._duties = [Duty("election", self._look_around, clock)]
+        for name, task in tasks.items():
+            self._duties.append(Duty(name, self._if_mine(task.tick), clock))
+        self._note = Duty("note", lambda: store.note_round(pause), clock)
 
     def start(self, leave: Leave) -> None:
-        """Begin, in a thread that ends with the process or when the clock is stopped;
-        `leave` is told of a bug.
+        """Start the thread. It ends with the process, or when the clock is stopped.
+
+        Args:
+            leave: called on a bug.
         """
         threading.Thread(target=self._keep, args=(leave,), name="keeper", daemon=True).start()
 
     def tick(self) -> None:
-        """One round of all duties.
+        """Do one round of all duties.
 
         Raises:
             Stopping: the process was asked to stop.
         """
         done = [duty.tick() for duty in self._duties]
-        if self._in_office and all(done):
+        if self._is_keeper and all(done):
             self._note.tick()
 
     def _keep(self, leave: Leave) -> None:
@@ -165,88 +171,116 @@ class Keeper:
                 self._clock.wait(self._pause)
         except Stopping:
             return
-        except Exception as bug:  # noqa: BLE001 - a thread that ended in silence would be a zombie
+        except Exception as bug:  # noqa: BLE001 - not swallowed: the process ends
             leave(f"a bug in the keeper ({bug!r})", bug)
 
     def _look_around(self) -> None:
-        """Whether this worker may be the keeper; where that is not known, it stays as
-        it was.
+        """Decide whether this worker may be the keeper.
+
+        Where that cannot be read, it stays as it was.
         """
-        if not self._begun:
-            self._desk.begin()
-            self._begun = True
-        self._stands_aside = self._better()
-        if self._stands_aside:
-            self._desk.give_up()
+        if not self._has_begun:
+            self._store.begin()
+            self._has_begun = True
+        self._yields = self._better()
+        if self._yields:
+            self._store.give_up()
 
     def _if_mine(self, duty: Callable[[], None]) -> Callable[[], None]:
-        def round_of() -> None:
-            mine = not self._stands_aside and self._desk.is_mine()
-            if mine != self._in_office:
-                self._in_office = mine
+        def run() -> None:
+            # Asked before each duty: another one may have taken long.
+            is_mine = not self._yields and self._store.is_mine()
+            if is_mine != self._is_keeper:
+                self._is_keeper = is_mine
                 for task in self._tasks.values():
                     task.forget()
-                log.info("this worker is the keeper" if mine else "another worker is the keeper")
-            if mine:
+                log.info("this worker is the keeper" if is_mine else "another worker is the keeper")
+            if is_mine:
                 duty()
 
-        return round_of
+        return run
+
+
+class _Parts:
+    """What the duties of a worker's keeper share, in one session."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        prefix = settings.kafka.topic_prefix
+        self.session = Session(
+            settings.postgres.dsn, role="keeper", prefix=prefix, setup=limit_locks
+        )
+        self.store = KeeperStore(self.session, prefix)
+        self._settings = settings
+        self._clock = clock
+        self._offsets = KafkaOffsets(settings, clock)
+
+    def outbox(self, targets: Sequence[Target]) -> KafkaOutbox:
+        return KafkaOutbox(self._settings, targets)
+
+    def send(self, targets: Sequence[Target]) -> UUID | None:
+        replay = Replay(self._settings, self.session, self.outbox(targets), self._clock)
+        table = targets[0].table
+        before = self.store.under_way(table)
+        self.store.is_busy(f"sending rows of {table}")
+        run = replay.start(Request("stale", requested_by="keeper"), [str(table)])
+        if run is not None and (before is None or before.run != run):
+            metrics.RECONCILED.labels(str(table)).inc(self.store.expected(run))
+        return run
+
+    def targets(self) -> Sequence[Target]:
+        return target_rules.standing(self._settings, self.session)
+
+    def reader(self) -> int | None:
+        return slot.reader(self.session, self._settings.slot)
+
+    def replay_works(self) -> bool:
+        return bool(self._offsets.client_ids(self._settings.replay_group))
+
+    def rewritten(self) -> Collection[TableName]:
+        return [found.table for found in migration.read(self.session) if found.offline]
+
+    def ask(self, table: TableName, reason: str) -> None:
+        looks.ask(self.session, self._settings.kafka.topic_prefix, [table], reason)
 
 
 def open_keeper(settings: Settings, clock: Clock, role: Literal["live", "replay"]) -> Keeper:
-    """Join the real parts of a worker's keeper; nothing is opened yet.
+    """Join the real parts of a worker's keeper. Nothing is opened yet.
+
+    Args:
+        settings: everything.
+        clock: waits.
+        role: of the worker.
 
     Raises:
-        ConfigurationError: connect.url is no URL.
+        ConfigurationError: connect.url is not a valid URL.
     """
-    session = Session(
-        settings.postgres.dsn, role="keeper", prefix=settings.kafka.topic_prefix, setup=limit_locks
+    parts = _Parts(settings, clock)
+    pause = settings.keeper.poll_seconds
+    if role == "live":
+        tasks = _tasks(settings, parts, clock, parts.replay_works)
+        return Keeper(parts.store, tasks, clock, pause, parts.replay_works)
+    tasks = _tasks(settings, parts, clock, lambda: True)
+    tasks["reconcile"] = Reconcile(
+        settings.keeper, parts.store, parts.targets, parts.send, parts.reader, clock
     )
-    desk = KeeperStore(session, settings.kafka.topic_prefix)
-    offsets = KafkaOffsets(settings, clock)
+    return Keeper(parts.store, tasks, clock, pause)
 
-    def send(targets: Sequence[Target]) -> UUID | None:
-        replay = Replay(settings, session, KafkaOutbox(settings, targets), clock)
-        table = targets[0].table
-        before = desk.under_way(table)
-        desk.is_busy(f"sending rows of {table}")
-        run = replay.start(Request("stale", requested_by="keeper"), [str(table)])
-        if run is not None and (before is None or before.run != run):
-            metrics.RECONCILED.labels(str(table)).inc(desk.expected(run))
-        return run
 
-    def targets() -> Sequence[Target]:
-        return target_rules.standing(settings, session)
-
-    def reader() -> int | None:
-        return slot.reader(session, settings.slot)
-
-    def replay_works() -> bool:
-        return bool(offsets.client_ids(settings.replay_group))
-
-    def rewritten() -> Collection[TableName]:
-        return [m.table for m in migration.read(session) if m.offline]
-
-    def ask(table: TableName, reason: str) -> None:
-        looks.ask(session, settings.kafka.topic_prefix, [table], reason)
-
-    is_replay = role == "replay"
-    works = (lambda: True) if is_replay else replay_works
-    healer = Healer(send, lambda of: KafkaOutbox(settings, of), works, clock.now)
-    prefix, tables = settings.kafka.topic_prefix, [table.table for table in settings.tables]
-    asked = LookStore(session, prefix)
+def _tasks(
+    settings: Settings, parts: _Parts, clock: Clock, replay_works: Callable[[], bool]
+) -> dict[str, Task]:
+    prefix, session = settings.kafka.topic_prefix, parts.session
+    tables = [table.table for table in settings.tables]
     connect = KafkaConnect(settings.connect.url, clock)
     explain = Explainer(settings).explain
-    tasks: dict[str, Task] = {
+    healer = Healer(parts.send, parts.outbox, replay_works, clock.now)
+    asked = LookStore(session, prefix)
+    marks = TableMarkStore(session, prefix, settings.postgres.publication)
+    still = settings.keeper.stale_seconds
+    return {
         "differences": Differences(looking(settings, session, connect), clock),
         "log": LogWatch(settings, session, connect),
         "connector": Restarts(settings.keeper, connect, settings.connector, clock, explain),
-        "marks": Marks(
-            TableMarkStore(session, prefix, settings.postgres.publication), tables, rewritten, ask
-        ),
-        "looks": Looks(desk, asked, targets, healer, clock, settings.keeper.stale_seconds),
+        "marks": Marks(marks, tables, parts.rewritten, parts.ask),
+        "looks": Looks(parts.store, asked, parts.targets, healer, clock, still),
     }
-    if is_replay:
-        tasks["reconcile"] = Reconcile(settings.keeper, desk, targets, send, reader, clock)
-        return Keeper(desk, tasks, clock, settings.keeper.poll_seconds)
-    return Keeper(desk, tasks, clock, settings.keeper.poll_seconds, replay_works)

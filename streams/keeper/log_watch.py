@@ -1,11 +1,14 @@
-"""A duty of the keeper: is the connector's offset one of this database's log? What is
-not is logged, and has all rows looked at, once when it is noticed and once when it is
-over.
+"""A duty of the keeper: whether the connector's offset is one of this database's log.
 
-Hazard: an offset that was read in another log may lie within this one, and then nothing
-tells but that the connector was seen to read that other log. So the rows are looked at
+One that is not is logged, and all rows are looked at: once when it is noticed, and once
+when it is over.
+
+Hazard: an offset that was read in another log may lie within this one. Then the only
+sign is that the connector was seen to read that other log. So the rows are looked at
 again when it reads this one again.
 """
+
+from collections.abc import Mapping
 
 import structlog
 
@@ -20,26 +23,38 @@ log = structlog.get_logger()
 
 
 def differences(session: Session, settings: Settings, connect: Capture) -> list[Difference]:
-    """Everything that is wrong about the log, the connector's database and its offset.
+    """Find what is wrong about the log, the connector's database and its offset.
+
+    Args:
+        session: of the database.
+        settings: everything.
+        connect: what the connector says.
 
     Raises:
         TransientError: Postgres or Kafka Connect does not answer.
     """
-    return [*log_watch.differences(session, settings), *of_connector(session, settings, connect)]
+    found = list(log_watch.differences(session, settings))
+    return found + of_connector(session, settings, connect)
 
 
 def of_connector(session: Session, settings: Settings, connect: Capture) -> list[Difference]:
-    """What is wrong about the database that the connector reads, and its offset. Raises
-    as `differences`.
+    """Find what is wrong about the database that the connector reads, and its offset.
+
+    Args:
+        session: of the database.
+        settings: everything.
+        connect: what the connector says.
+
+    Raises:
+        TransientError: Postgres or Kafka Connect does not answer.
     """
     return log_watch.of_connector(session, settings, log_watch.ask(session, settings, connect))
 
 
 class LogWatch:
-    """Driven from outside by `tick`."""
+    """Watches the connector's offset. The keeper calls `tick`."""
 
     def __init__(self, settings: Settings, session: Session, connect: Capture) -> None:
-        """Join the parts; nothing is asked yet."""
         self._settings = settings
         self._session = session
         self._connect = connect
@@ -51,17 +66,17 @@ class LogWatch:
         Raises:
             TransientError: Postgres or Kafka Connect does not answer.
         """
-        found = {
-            _kind(one): one for one in differences(self._session, self._settings, self._connect)
-        }
-        fresh = [one for kind, one in found.items() if kind not in self._known]
-        over = [one for kind, one in self._known.items() if kind not in found]
-        if fresh or over:
-            reason = "; ".join(
-                [*(one.sentence for one in fresh), *(f"until now {one.sentence}" for one in over)]
-            )
+        found: dict[str, Difference] = {}
+        for one in differences(self._session, self._settings, self._connect):
+            found[_kind(one)] = one
+        fresh = _missing_from(self._known, found)
+        over = _missing_from(found, self._known)
+        reasons = [one.sentence for one in fresh]
+        reasons += [f"until now {one.sentence}" for one in over]
+        if reasons:
             tables = [table.table for table in self._settings.tables]
-            looks.ask(self._session, self._settings.kafka.topic_prefix, tables, reason)
+            prefix = self._settings.kafka.topic_prefix
+            looks.ask(self._session, prefix, tables, "; ".join(reasons))
         for one in fresh:
             log.error("changes may be skipped", reason=one.sentence, fix=one.fix)
         for one in over:
@@ -69,10 +84,16 @@ class LogWatch:
         self._known = found
 
     def forget(self) -> None:
-        """Somebody else is the keeper now."""
+        """Forget what was found: another worker is the keeper now."""
         self._known = {}
 
 
+def _missing_from(
+    some: Mapping[str, Difference], all_: Mapping[str, Difference]
+) -> list[Difference]:
+    return [one for kind, one in all_.items() if kind not in some]
+
+
 def _kind(difference: Difference) -> str:
-    """A sentence without the positions, which move."""
+    """Return the sentence without the positions, which move."""
     return "".join(part for part in difference.sentence.split(" ") if "/" not in part)

@@ -1,13 +1,13 @@
-"""Looks: tables of which changes may have been missed are looked at now, all their
-rows, and what is stale is sent.
+"""Looks: tables whose changes may have been missed. All their rows are looked at now, and
+what is stale is sent.
 
-One look, in contrast to `reconcile`: a row that is on its way costs one look-up more, a
-row that was missed is not left for an hour.
+In contrast to `reconcile` there is one look, not two: a row that is on its way costs
+one more read, and a row that was missed does not wait for an hour.
 
 Hazards:
-- A look ends only when what it found is on its way, in a run of the ledger or in the
-  deferred topic. One that fails, or finds its table held by somebody's run, stays and
-  is tried again.
+- A look ends only when what it found is sent, in a run of the ledger or in the deferred
+  topic. One that fails, or finds its table held by another run, stays and is tried
+  again.
 - A run that is under way may have passed the rows that are stale now. So the table is
   looked at again after it.
 """
@@ -15,7 +15,6 @@ Hazards:
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import groupby
 from typing import Protocol
 from uuid import UUID
 
@@ -40,16 +39,18 @@ Stale = Mapping[Target, Mapping[Key, Fingerprint]]
 
 
 class PendingLooks(Protocol):
-    """The looks that are asked for; `connectors.postgres.ledger.looks.LookStore` in
-    earnest. May raise TransientError.
+    """The looks that were asked for; in production
+    `connectors.postgres.ledger.looks.LookStore`.
+
+    May raise TransientError.
     """
 
     def pending(self) -> Sequence[Look]:
-        """What is still to be looked at."""
+        """Return the looks that are not done."""
         ...
 
     def done(self, table: TableName, asked_at: datetime) -> None:
-        """A table was looked at, and what was stale is on its way."""
+        """Note that a table was looked at, and what was stale is sent."""
         ...
 
     def is_there(self, table: TableName) -> bool:
@@ -58,21 +59,23 @@ class PendingLooks(Protocol):
 
 
 class LookDatabase(Protocol):
-    """What the database says; `connectors.postgres.health.keeper.KeeperStore` in
-    earnest. May raise TransientError.
+    """What the database says; in production
+    `connectors.postgres.health.keeper.KeeperStore`.
+
+    May raise TransientError.
     """
 
     def stale(self, target: Target, limit: int) -> Mapping[Key, Fingerprint]:
-        """Rows that are not true now."""
+        """Return rows that are not true now, at most `limit`."""
         ...
 
     def under_way(self, table: TableName) -> UnderWay | None:
-        """An unfinished run over a table."""
+        """Return the unfinished run over a table; None when there is none."""
         ...
 
 
 class Heal(Protocol):
-    """Sends stale rows of one table on their way. May raise VectrueError."""
+    """Sends the stale rows of one table. May raise VectrueError."""
 
     def __call__(self, stale: Stale, run: UnderWay | None, *, still: bool) -> str | None:
         """Send them.
@@ -91,63 +94,60 @@ class Heal(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """A run that held a table at the last look, and since when it has not moved
-    (monotonic seconds).
-    """
+    """A run that held a table at the last look."""
 
     run: UnderWay
     since: float
+    """When it was first seen like this, in monotonic seconds."""
 
 
 class Looks:
-    """Does the looks that are asked for; driven from outside by `tick`."""
+    """Does the looks that are asked for. The keeper calls `tick`."""
 
     def __init__(
         self,
-        desk: LookDatabase,
+        database: LookDatabase,
         asked: PendingLooks,
         targets: Callable[[], Sequence[Target]],
         heal: Heal,
         clock: Clock,
-        retry: float,
+        still_seconds: float,
     ) -> None:
         """Join the parts.
 
         Args:
-            desk: what the database says.
+            database: the rows and the runs.
             asked: the looks.
             targets: the columns as the database wants them now.
-            heal: sends stale rows on their way.
+            heal: sends stale rows.
             clock: tells the time.
-            retry: seconds for which a keeper's own run may stand still before it is
-                sent again.
+            still_seconds: how long a run of the keeper may not move before it is sent
+                again.
         """
-        self._desk = desk
+        self._database = database
         self._asked = asked
         self._targets = targets
         self._heal = heal
         self._clock = clock
-        self._retry = retry
+        self._still_seconds = still_seconds
         self._not_before: dict[TableName, float] = {}
         self._held: dict[TableName, _Held] = {}
-        self._told: dict[TableName, UUID] = {}
+        self._logged_run: dict[TableName, UUID] = {}
         self._unknown: set[TableName] = set()
 
     def tick(self) -> None:
         """Look at every table that is asked for.
 
         Raises:
-            VectrueError: what is asked for, or which columns there are, could not be
-                read.
+            VectrueError: the looks or the columns could not be read.
             Stopping: the process was asked to stop.
         """
         asked = self._asked.pending()
         if not asked:
             return
-        ordered = sorted(self._targets(), key=lambda target: target.table)
-        columns = {
-            table: list(found) for table, found in groupby(ordered, key=lambda target: target.table)
-        }
+        columns: dict[TableName, list[Target]] = {}
+        for target in self._targets():
+            columns.setdefault(target.table, []).append(target)
         for look in asked:
             if self._clock.monotonic() < self._not_before.get(look.table, float("-inf")):
                 continue
@@ -158,14 +158,14 @@ class Looks:
             except VectrueError as error:
                 self._not_before[look.table] = self._clock.monotonic() + _AFTER_ERROR_SECONDS
                 log.warning(
-                    "the rows of a table could not be looked at; it is tried again",
+                    "rows of a table could not be looked at; retrying later",
                     table=str(look.table),
                     asked=look.reason,
                     reason=str(error),
                 )
 
     def forget(self) -> None:
-        """Somebody else is the keeper now."""
+        """Forget what is waited for: another worker is the keeper now."""
         self._held.clear()
         self._not_before.clear()
 
@@ -173,48 +173,41 @@ class Looks:
         if not targets:
             self._without_columns(look)
             return
-        stale = {target: self._desk.stale(target, LIMIT) for target in targets}
-        count = sum(map(len, stale.values()))
+        stale = {target: self._database.stale(target, LIMIT) for target in targets}
         told = {"table": str(look.table), "asked": look.reason}
-        if not count:
+        if not any(stale.values()):
             log.info("all rows were looked at: every row is true", **told)
             self._end(look)
             return
-        rows = (
-            f"{count} or more"
-            if any(len(found) >= LIMIT for found in stale.values())
-            else str(count)
-        )
-        run = self._desk.under_way(look.table)
-        sent = self._heal(stale, run, still=self._stands_still(look.table, run))
+        rows = _count(stale)
+        run = self._database.under_way(look.table)
+        sent = self._heal(stale, run, still=self._is_still(look.table, run))
         if sent is not None:
             log.warning(
                 "all rows were looked at: stale ones are sent", rows=rows, sent=sent, **told
             )
             self._end(look)
-        elif run is not None and run.run != self._told.get(look.table):
-            self._told[look.table] = run.run
+        elif run is not None and run.run != self._logged_run.get(look.table):
+            self._logged_run[look.table] = run.run
             log.warning(
-                (
-                    "a replay run holds a table that is to be looked at; its rows are looked at "
-                    "again after it"
-                ),
+                "a replay run holds a table; its rows will be looked at again after it",
                 rows=rows,
                 run=str(run.run),
                 **told,
             )
 
-    def _stands_still(self, table: TableName, run: UnderWay | None) -> bool:
-        """Whether the run that holds a table has not moved for as long as is waited;
-        then the wait begins again.
+    def _is_still(self, table: TableName, run: UnderWay | None) -> bool:
+        """Whether the run that holds a table has not moved for long; then the time
+        counts from now again.
         """
-        now, held = self._clock.monotonic(), self._held.get(table)
+        now = self._clock.monotonic()
+        held = self._held.get(table)
         if run is None or held is None or held.run != run:
             self._held.pop(table, None)
             if run is not None:
                 self._held[table] = _Held(run, now)
             return False
-        if now - held.since < self._retry:
+        if now - held.since < self._still_seconds:
             return False
         self._held[table] = _Held(run, now)
         return True
@@ -222,13 +215,13 @@ class Looks:
     def _without_columns(self, look: Look) -> None:
         if not self._asked.is_there(look.table):
             log.info(
-                "a table that was to be looked at is gone", table=str(look.table), asked=look.reason
+                "a table that should be looked at is gone", table=str(look.table), asked=look.reason
             )
             self._end(look)
         elif look.table not in self._unknown:
             self._unknown.add(look.table)
             log.warning(
-                "a table is to be looked at that these settings do not name",
+                "a table should be looked at that these settings do not name",
                 table=str(look.table),
                 asked=look.reason,
             )
@@ -237,3 +230,10 @@ class Looks:
         self._asked.done(look.table, look.asked_at)
         self._held.pop(look.table, None)
         self._not_before.pop(look.table, None)
+
+
+def _count(stale: Stale) -> str:
+    """Return how many rows are stale, in words."""
+    count = sum(len(rows) for rows in stale.values())
+    is_cut = any(len(rows) >= LIMIT for rows in stale.values())
+    return f"{count} or more" if is_cut else str(count)

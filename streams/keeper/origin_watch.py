@@ -1,19 +1,18 @@
-"""Nothing that others write is left out of capture: the connector's origin filter goes
-when somebody else may write.
+"""Nothing that others write is left out of capture: the connector's origin filter is
+removed when others may write under an origin.
 
 `init` asks Postgres to leave out all writes that have a replication origin, which are
-the workers' own, where no one else uses one. A subscription that is created later, or a
-tool that labels its writes, would be left out with them. So each worker looks every few
-seconds, takes the filter away, and has all rows looked at for what was left out
-meanwhile. The live lane then leaves out what carries a label of ours.
+the workers' own where no one else uses one. A subscription that is created later, or a
+tool that labels its writes, would be left out too. So each worker looks every few
+seconds, removes the filter, and has all rows looked at for what was left out meanwhile.
+From then on the live lane leaves out what carries one of our labels.
 
 Hazards:
-- The rows are asked to be looked at before the connector changes: a worker may be
-  killed at any point, and the next one goes on where the filter is still there. They
-  are asked again when no task with the filter is left, since the keeper may have been
-  quick.
-- A connector that somebody stopped or paused stays so; one that this module stopped is
-  known by the look it asked for.
+- The look at the rows is asked for before the connector changes: a worker may be killed
+  at any point, and the next one goes on where the filter still exists. It is asked for
+  again when no task with the filter is left, since the keeper may have been quick.
+- A connector that was stopped or paused on purpose stays so. One that this module
+  stopped is known by the look it asked for.
 - Session and client of Connect are its own: the lane's are used by another thread, and
   Connect may take long.
 """
@@ -36,13 +35,11 @@ from schemas.settings.reading import Settings
 log = structlog.get_logger()
 
 SECONDS = 3.0
-"""Between two looks: one small query, and one request to Connect where there is a
-foreign origin.
+"""Between two looks: one small query, and one request to Connect where others use an
+origin.
 """
-_SAY_AGAIN_SECONDS = 30.0
-"""While Postgres or Connect is away, which others report, too many lines would help
-nobody.
-"""
+_LOG_AGAIN_SECONDS = 30.0
+"""Between two log lines while Postgres or Connect is away, which others report too."""
 _REASON = "writes with a replication origin were left out of capture"
 
 Leave = Callable[[str, BaseException], None]
@@ -50,21 +47,22 @@ Leave = Callable[[str, BaseException], None]
 
 
 class OriginWatch:
-    """Looks for others who label their writes; driven from outside by `look`."""
+    """Looks for others who label their writes."""
 
     def __init__(self, settings: Settings, session: Session, connect: KafkaConnect) -> None:
-        """Join the parts, which nobody else may use."""
+        """Take the parts; no one else may use session and client."""
         self._settings = settings
         self._session = session
         self._connect = connect
-
         self._arrivals = origins.OriginCensus()
         self._missed = False
-        """Whether an origin came and went, and nothing was done about it yet."""
+        """Whether an origin came and went, and the rows were not looked at yet."""
 
     def look(self) -> bool:
-        """Take the filter away if somebody else may write under an origin; returns
-        whether it was taken away now.
+        """Remove the filter if others may write under an origin.
+
+        Returns:
+            whether it was removed now.
 
         Raises:
             VectrueError: Postgres or Connect does not answer, or refuses; a later look
@@ -78,7 +76,7 @@ class OriginWatch:
         filtered = config is not None and origins.leaves_out(config)
         if self._missed and filtered:
             ask(self._session, self._settings)
-            log.warning("a replication origin came and went; all rows will be looked at")
+            log.warning("replication origin came and went; all rows will be looked at")
         self._missed = False
         if config is None or not filtered or not others:
             return False
@@ -86,43 +84,50 @@ class OriginWatch:
         if not locks.take(self._session, name):
             return False
         try:
-            self._take_away(others, config)
+            self._remove_filter(others, config)
         finally:
             locks.give_back(self._session, name)
         return True
 
-    def _take_away(self, others: Sequence[str], config: Mapping[str, str]) -> None:
-        name, prefix = self._settings.connector, self._settings.kafka.topic_prefix
+    def _remove_filter(self, others: Sequence[str], config: Mapping[str, str]) -> None:
+        name = self._settings.connector
         log.warning(
-            "the connector is changed: it left out everything that has a replication origin",
+            "connector left out everything with a replication origin; changing it",
             connector=name,
             others=others,
         )
-        status = self._connect.status(name)
-        begun = any(look.reason == _REASON for look in looks.pending(self._session, prefix))
-        runs = (
-            status is None
-            or status.state not in ("STOPPED", "PAUSED")
-            or (status.state == "STOPPED" and begun)
-        )
+        runs = self._should_run()
         ask(self._session, self._settings)
         if runs:
             self._connect.stop(name)
+            # The keeper may have looked while a task with the filter still ran.
             ask(self._session, self._settings)
         self._connect.reconfigure(name, origins.without_filter(config))
         if runs:
             self._connect.resume(name)
         log.warning(
-            "the connector passes on what others write; all rows will be looked at",
+            "connector passes on what others write; all rows will be looked at",
             connector=name,
             runs=runs,
         )
 
+    def _should_run(self) -> bool:
+        """Whether the connector runs, or was stopped by this module."""
+        status = self._connect.status(self._settings.connector)
+        pending = looks.pending(self._session, self._settings.kafka.topic_prefix)
+        was_begun = any(look.reason == _REASON for look in pending)
+        if status is None or status.state not in ("STOPPED", "PAUSED"):
+            return True
+        return status.state == "STOPPED" and was_begun
+
     def keep(self, clock: Clock, leave: Leave) -> None:
-        """Look every few seconds until the process is asked to stop; `leave` is told of
-        a bug.
+        """Look every few seconds until the process is asked to stop.
+
+        Args:
+            clock: waits.
+            leave: called on a bug.
         """
-        said = float("-inf")
+        logged_at = float("-inf")
         try:
             while True:
                 try:
@@ -130,27 +135,33 @@ class OriginWatch:
                 except Stopping:
                     raise
                 except VectrueError as error:
-                    if clock.monotonic() - said >= _SAY_AGAIN_SECONDS:
-                        said = clock.monotonic()
+                    if clock.monotonic() - logged_at >= _LOG_AGAIN_SECONDS:
+                        logged_at = clock.monotonic()
                         log.warning(
-                            "replication origins of others were not looked for; later again",
+                            "replication origins could not be looked at; retrying",
                             reason=str(error),
                         )
-                # after an error as well: what is written meanwhile has no other witness
+                # No longer after an error: nothing else notices what is written
+                # meanwhile.
                 clock.wait(SECONDS)
         except Stopping:
             return
-        except Exception as bug:  # noqa: BLE001 - a thread that ended in silence would notice nothing, for ever
+        except Exception as bug:  # noqa: BLE001 - not swallowed: the process ends
             leave(f"a bug in the watch of origins ({bug!r})", bug)
 
 
 def ask(session: Session, settings: Settings) -> None:
     """Have all rows looked at, since writes with an origin may have been left out.
-    Raises TransientError.
+
+    Args:
+        session: of the database.
+        settings: the tables.
+
+    Raises:
+        TransientError: Postgres does not answer.
     """
-    looks.ask(
-        session, settings.kafka.topic_prefix, (table.table for table in settings.tables), _REASON
-    )
+    tables = [table.table for table in settings.tables]
+    looks.ask(session, settings.kafka.topic_prefix, tables, _REASON)
 
 
 @contextmanager
@@ -160,11 +171,16 @@ def looked_at(
     before: Mapping[str, str] | None,
     wanted: Mapping[str, str],
 ) -> Iterator[None]:
-    """Around a change of the connector by `init`: where the filter comes or goes, all
-    rows are looked at.
+    """Have all rows looked at where `init` adds or removes the filter; wraps the change.
 
-    Also where it comes: what others had written last may not have been read yet.
+    Args:
+        settings: the tables.
+        session: of the database.
+        before: the connector's configuration; None: it does not exist.
+        wanted: what it becomes.
     """
+    # Also where the filter is added: what others had written last may not have been
+    # read yet.
     changes = before is not None and origins.leaves_out(before) != origins.leaves_out(wanted)
     if changes:
         ask(session, settings)
@@ -174,10 +190,15 @@ def looked_at(
 
 
 def start(settings: Settings, clock: Clock, leave: Leave) -> None:
-    """Begin, in a thread that ends with the process or when the clock is stopped.
+    """Start the thread. It ends with the process, or when the clock is stopped.
+
+    Args:
+        settings: everything.
+        clock: waits.
+        leave: called on a bug.
 
     Raises:
-        ConfigurationError: connect.url is no URL.
+        ConfigurationError: connect.url is not a valid URL.
     """
     session = Session(
         settings.postgres.dsn, role="origins", prefix=settings.kafka.topic_prefix, setup=limit_waits

@@ -1,20 +1,20 @@
-"""Reconcile: rows that are not true, and stay so, are sent through replay, whatever it
-was that missed them.
+"""Reconcile: rows that are not true, and stay so, are sent through replay, whatever
+missed them.
 
-A lost slot, a deleted topic, a vector that somebody set to NULL: all look alike from
-here, and heal alike. A row that is stale now may be on its way, so there are two looks:
-what is stale at both, and was not written meanwhile, has stayed so, whatever text it
-had at either: a text that is another one at each look must not hide.
+A lost slot, a deleted topic, a vector that was set to NULL: all look the same from
+here, and are repaired the same way. A row that is stale now may be on its way, so there
+are two looks. What is stale at both, and was not written meanwhile, has stayed so. The
+row's text does not count: one that changes between the looks must not hide the row.
 
 Hazards:
-- Time is counted by the first and the second look, never by a column of the row, which
-  nobody maintains.
-- A look keeps at most LIMIT rows of a column in memory. More are stale at both looks:
-  then it is a whole table's business, and which rows they are does not matter.
+- Time is measured between the two looks, never by a column of the row, which the
+  application may not maintain.
+- A look keeps at most LIMIT rows of a column in memory. If more are stale at both
+  looks, the whole table is sent, and which rows they are does not matter.
 - What is sent is a run over all rows of the table that are stale by then. Rows that
-  have become true meanwhile cost one look-up each.
-- Capture that starts again is when events get lost, whatever the reason, so the next
-  look is brought forward then. A start that no keeper saw waits for the next look.
+  have become true meanwhile cost one read each.
+- Events get lost when capture restarts, so the next look is brought forward then. A
+  restart that no keeper saw waits for the next look.
 """
 
 import random
@@ -38,49 +38,56 @@ log = structlog.get_logger()
 LIMIT = 10_000
 """Rows of a column that are remembered from one look to the next: a few megabytes."""
 _SOON_SECONDS = 60.0
-"""A worker that has just started lets at most this long pass before it looks, so that
-ten of them do not at once.
+"""A worker that has just started waits at most this long before it looks, so that ten of
+them do not look at once.
 """
 _JITTER = 0.1
+"""Share by which the pause between two looks varies."""
 
 
 class ReconcileDatabase(Protocol):
-    """What the database says; `connectors.postgres.health.keeper.KeeperStore` in
-    earnest. May raise TransientError.
+    """What the database says; in production
+    `connectors.postgres.health.keeper.KeeperStore`.
+
+    May raise TransientError.
     """
 
     def since_reconcile(self) -> float | None:
-        """Seconds since the last reconcile of any worker; None: look at once."""
+        """Return the seconds since the last reconcile of any worker; None: look at
+        once.
+        """
         ...
 
     def note_reconcile(self, found: int) -> None:
-        """A reconcile has ended."""
+        """Note that a reconcile has ended, and how many rows had stayed stale."""
         ...
 
     def sweep(self, target: Target) -> int:
-        """Take out of quarantine what no row answers to any more; how many lines."""
+        """Remove quarantine entries whose row is gone or has another text; return how
+        many.
+        """
         ...
 
     def stale(self, target: Target, limit: int) -> Mapping[Key, Fingerprint]:
-        """Rows that are not true now."""
+        """Return rows that are not true now, at most `limit`."""
         ...
 
     def under_way(self, table: TableName) -> UnderWay | None:
-        """An unfinished run over a table."""
+        """Return the unfinished run over a table; None when there is none."""
         ...
 
 
 _UNKNOWN = -1
-"""No process has this number."""
+"""Not the number of any process."""
 
 Reader = Callable[[], int | None]
-"""The server's process that capture reads the slot through; None when nobody reads. May
-raise TransientError.
+"""Returns the server process that capture reads the slot through; None when the slot is
+not read. May raise TransientError.
 """
 
 Send = Callable[[Sequence[Target]], UUID | None]
-"""Send the stale rows of these columns of one table through replay; None when there are
-none any more.
+"""Sends the stale rows of these columns of one table through replay; returns the run,
+None when no row is stale any more.
 """
 
 
@@ -89,34 +96,45 @@ class ReconcileSnapshot:
     """What was seen of all tables at one time."""
 
     at: float
+    """Monotonic seconds."""
     targets: Sequence[Target]
+    """In the order of their tables."""
     stale: Mapping[str, Mapping[Key, Fingerprint]]
+    """By the name of the target."""
     runs: Mapping[TableName, UnderWay | None] = field(default_factory=dict)
 
     def stayed(self, since: "ReconcileSnapshot", target: Target) -> tuple[int, bool]:
-        """Rows that were stale in an earlier look, too; and whether there were too many
-        to know them, both times.
+        """Compare a column with an earlier look.
+
+        Args:
+            since: the earlier look.
+            target: the column.
+
+        Returns:
+            how many rows were stale then, too; and whether both times there were too
+            many to know them.
         """
-        now, before = self.stale[target.name], since.stale.get(target.name, {})
-        same = sum(
-            key in before and _written(before[key]) == _written(found) for key, found in now.items()
-        )
+        now = self.stale[target.name]
+        before = since.stale.get(target.name, {})
+        same = 0
+        for key, found in now.items():
+            same += key in before and _written(before[key]) == _written(found)
         return same, len(now) >= LIMIT and len(before) >= LIMIT
 
 
 def _written(fingerprint: Fingerprint) -> tuple[bytes | None, str | None]:
-    """What was last written: hash and model."""
+    """Return what was last written: hash and model."""
     _, _, stored_hash, stored_model = fingerprint
     return stored_hash, stored_model
 
 
 class Reconcile:
-    """Looks twice, sends once; driven from outside by `tick`."""
+    """Looks twice, sends once. The keeper calls `tick`."""
 
     def __init__(
         self,
         settings: KeeperSettings,
-        desk: ReconcileDatabase,
+        database: ReconcileDatabase,
         targets: Callable[[], Sequence[Target]],
         send: Send,
         reader: Reader,
@@ -128,15 +146,15 @@ class Reconcile:
 
         Args:
             settings: how often, and how long a row may be stale.
-            desk: what the database says.
+            database: the rows and the runs.
             targets: the columns as the database wants them now.
             send: starts a run over a table.
-            reader: tells when capture starts again: another process serves it.
+            reader: which process serves capture; another one after a restart.
             clock: tells the time.
-            spread: a number between two, by chance.
+            spread: returns a random number between two.
         """
         self._settings = settings
-        self._desk = desk
+        self._database = database
         self._targets = targets
         self._send = send
         self._reader = reader
@@ -150,10 +168,10 @@ class Reconcile:
         self._brought_forward = False
 
     def tick(self) -> None:
-        """Look, if it is time to.
+        """Look if it is time to.
 
         Raises:
-            VectrueError: the look could not be finished; the next call begins where it
+            VectrueError: the look could not be finished; the next call goes on where it
                 stopped.
         """
         now = self._clock.monotonic()
@@ -163,27 +181,23 @@ class Reconcile:
         if now < self._not_before:
             return
         if self._first is None:
-            since = self._desk.since_reconcile()
-            pause = (
-                min(self._pause, self._settings.stale_seconds)
-                if self._brought_forward
-                else self._pause
-            )
+            since = self._database.since_reconcile()
+            pause = self._pause
+            if self._brought_forward:
+                pause = min(pause, self._settings.stale_seconds)
             if since is None or since >= pause:
                 self._begin(now)
         elif now >= self._first.at + self._settings.stale_seconds:
             self._finish(self._first, now)
 
     def forget(self) -> None:
-        """Somebody else is the keeper now: a look that was begun is theirs to begin
-        again.
-        """
+        """Forget the first look: another worker is the keeper now."""
         self._first = None
 
     def _watch_capture(self) -> None:
         reader = self._reader()
         if reader not in (self._read_by, None) and self._read_by != _UNKNOWN:
-            log.info("capture started again: all rows are looked at")
+            log.info("capture restarted: all rows will be looked at")
             self._brought_forward = True
         self._read_by = reader
 
@@ -201,12 +215,16 @@ class Reconcile:
         found = 0
         for _, columns in groupby(second.targets, key=lambda target: target.table):
             targets = list(columns)
-            judged = [second.stayed(first, target) for target in targets]
-            stayed = sum(same for same, _ in judged)
-            many = any(over for _, over in judged)
+            stayed = 0
+            too_many = False
+            for target in targets:
+                same, over = second.stayed(first, target)
+                stayed += same
+                too_many |= over
             found += stayed
-            if stayed or many:
-                self._heal(first, second, targets, f"{stayed} or more" if many else str(stayed))
+            if stayed or too_many:
+                rows = f"{stayed} or more" if too_many else str(stayed)
+                self._heal(first, second, targets, rows)
         if not found:
             log.info("reconciled: no row has stayed stale", tables=len(second.runs))
         self._end(second, found)
@@ -219,10 +237,13 @@ class Reconcile:
         rows: str,
     ) -> None:
         table = targets[0].table
-        before, under_way = first.runs.get(table), second.runs[table]
-        if under_way is not None and not (under_way.resumable and under_way == before):
-            self._stand_back(table, rows, under_way, moves=under_way != before)
-            return
+        before = first.runs.get(table)
+        under_way = second.runs[table]
+        if under_way is not None:
+            moves = under_way != before
+            if moves or not under_way.resumable:
+                self._leave_to(under_way, table, rows, moves=moves)
+                return
         run = self._send(targets)
         if run is not None:
             log.warning(
@@ -234,36 +255,37 @@ class Reconcile:
             )
 
     @staticmethod
-    def _stand_back(table: TableName, rows: str, run: UnderWay, *, moves: bool) -> None:
-        """Leave a table to somebody else's run, and say so aloud where that one heals
-        nothing.
-        """
+    def _leave_to(run: UnderWay, table: TableName, rows: str, *, moves: bool) -> None:
+        """Leave a table to another run, and warn where that one does not move."""
         told = {"table": str(table), "rows": rows, "run": str(run.run)}
         if moves:
             log.info("rows stayed stale, and a replay run is on its way", **told)
         else:
-            # Its command may be gone: then nobody sends the rest, and no run beside it
-            # may heal the table.
+            # Its command may be gone. Then the rest is never sent, and no other run may
+            # repair the table.
             log.warning(
                 "rows stayed stale, and a replay run that does not move holds their table: "
-                "vectrue replay resume, or cancel it",
+                "run `vectrue replay resume`, or cancel it",
                 **told,
             )
 
     def _look(self, now: float) -> ReconcileSnapshot:
         targets = sorted(self._targets(), key=lambda target: target.table)
-        stale = {target.name: self._desk.stale(target, LIMIT) for target in targets}
-        return ReconcileSnapshot(
-            now,
-            targets,
-            stale,
-            {target.table: self._desk.under_way(target.table) for target in targets},
-        )
+        stale: dict[str, Mapping[Key, Fingerprint]] = {}
+        for target in targets:
+            stale[target.name] = self._database.stale(target, LIMIT)
+        runs: dict[TableName, UnderWay | None] = {}
+        for target in targets:
+            runs[target.table] = self._database.under_way(target.table)
+        return ReconcileSnapshot(now, targets, stale, runs)
 
     def _end(self, look: ReconcileSnapshot, found: int) -> None:
-        if swept := sum(self._desk.sweep(target) for target in look.targets):
-            log.info("quarantine was swept of rows that are gone or have another text", lines=swept)
-        self._desk.note_reconcile(found)
+        swept = 0
+        for target in look.targets:
+            swept += self._database.sweep(target)
+        if swept:
+            log.info("quarantine entries removed: row gone or text changed", entries=swept)
+        self._database.note_reconcile(found)
         self._first = None
         self._pause = self._drawn()
         for table in look.runs:

@@ -1,14 +1,14 @@
-"""Restarts of a connector that failed: the first failure is often the last one of a
+"""Restarts of a connector that failed: the first failure is often the last effect of a
 database that went away.
 
 A failure that comes back for the same reason is left after `keeper.restart_attempts`
-restarts, and reported; another reason has restarts of its own, and a connector that ran
-for a minute starts afresh. Pauses grow with all restarts, so that two reasons in turn
-are no endless loop. A reason that says that a service is away is never left: it is
-tried for as long as it stays, at most once a minute.
+restarts, and reported. Another reason has restarts of its own, and a connector that ran
+for a minute has recovered. Pauses grow with all restarts, so that two reasons that
+alternate do not make an endless loop. A reason that says that a service is away is
+never left: the connector is restarted for as long as it lasts, at most once a minute.
 
-Hazard: a connector that somebody paused or stopped is left alone; one that is missing
-is reported, and made by `vectrue init` alone.
+Hazard: a connector that was paused or stopped on purpose is left alone. One that is
+missing is reported, and created by `vectrue init` only.
 """
 
 import re
@@ -26,30 +26,34 @@ from schemas.settings.sections import KeeperSettings
 
 log = structlog.get_logger()
 
-_FIRST_PAUSE = 1.0  # seconds, doubled each time
+_FIRST_PAUSE = 1.0
+"""Seconds, doubled each time."""
 _LONGEST_PAUSE = 60.0
 _SOUND_SECONDS = 60.0
-"""A connector that has run for this long has recovered; failing after it is a new
+"""A connector that has run for this long has recovered; what comes after is a new
 failure.
 """
 _MISSING_SECONDS = 30.0
-"""Connect does not know its connectors for a moment after it started."""
+"""After its start, Connect does not know its connectors for a moment."""
 _CHANGING = re.compile(r"\b[0-9A-F]+/[0-9A-F]+\b|0x[0-9a-fA-F]+|\d+")
 _AWAY = re.compile(
-    r"connection (to \S+ )?(refused|reset|attempt failed|has been closed|timed out)|could not connect|unknown ?host|"
-    r"starting up|shutting down|recovery mode|terminating connection|i/o error|timed? ?out|broken pipe|"
+    r"connection (to \S+ )?(refused|reset|attempt failed|has been closed|timed out)|"
+    r"could not connect|unknown ?host|"
+    r"starting up|shutting down|recovery mode|terminating connection|i/o error|"
+    r"timed? ?out|broken pipe|"
     r"is active for pid|too many clients|failed to (start|create|obtain).* connection",
     re.IGNORECASE,
 )
 
 
 class Connector(Protocol):
-    """The part of `connectors.debezium.client.KafkaConnect` that is needed here. May
-    raise TransientError.
+    """The part of `connectors.debezium.client.KafkaConnect` that is used here.
+
+    May raise TransientError.
     """
 
     def status(self, name: str) -> ConnectorStatus | None:
-        """State of a connector and its tasks; None when there is none of that name."""
+        """Return the state of a connector and its tasks; None when it does not exist."""
         ...
 
     def restart(self, name: str) -> None:
@@ -59,31 +63,32 @@ class Connector(Protocol):
 
 @dataclass(slots=True)
 class _Failure:
-    """What is being dealt with since the connector last ran for a minute. `restarted`
-    is a monotonic time.
-    """
+    """What happened since the connector last ran for a minute."""
 
     restarts: Counter[str] = field(default_factory=Counter)
     """By kind of reason."""
     restarted: float = float("-inf")
+    """When it was last restarted, in monotonic seconds."""
     left: str | None = None
-    """The kind that was given up."""
+    """The kind of reason for which it was left."""
 
 
 def kind_of(reason: str) -> str:
-    """A reason without what differs each time: positions, process ids, transaction ids."""
+    """Return a reason without what differs each time: positions, process ids,
+    transaction ids.
+    """
     return _CHANGING.sub("#", reason)
 
 
 def is_away(reason: str) -> bool:
-    """Whether a reason says that a service did not answer, rather than that something
-    is wrong.
+    """Whether a reason says that a service is away, rather than that something is
+    wrong.
     """
     return _AWAY.search(reason) is not None
 
 
 class Restarts:
-    """Watches one connector; driven from outside by `tick`."""
+    """Restarts one connector. The keeper calls `tick`."""
 
     def __init__(
         self,
@@ -93,8 +98,14 @@ class Restarts:
         clock: Clock,
         explain: Callable[[str], str] = lambda reason: reason,
     ) -> None:
-        """Join the parts; `name` is the connector's, `explain` says more about a
-        reason.
+        """Join the parts.
+
+        Args:
+            settings: how often to restart.
+            connect: Kafka Connect.
+            name: of the connector.
+            clock: tells the time.
+            explain: returns a reason with its fix.
         """
         self._explain = explain
         self._settings = settings
@@ -103,10 +114,10 @@ class Restarts:
         self._clock = clock
         self._failure: _Failure | None = None
         self._missing_since: float | None = None
-        self._told_missing = False
+        self._is_missing_logged = False
 
     def tick(self) -> None:
-        """Read the connector's state, and restart it if it failed and it is time to.
+        """Read the connector's state, and restart it if it failed and a restart is due.
 
         Raises:
             TransientError: Kafka Connect does not answer.
@@ -116,23 +127,25 @@ class Restarts:
         if status is None:
             self._missing(now)
             return
-        self._missing_since, self._told_missing = None, False
+        self._missing_since = None
+        self._is_missing_logged = False
         if status.error is not None:
             self._failed(status.error, now)
         elif status.is_running:
             self._runs(now)
 
     def forget(self) -> None:
-        """Somebody else is the keeper now."""
+        """Forget the failure: another worker is the keeper now."""
         self._failure = None
 
     def _missing(self, now: float) -> None:
         if self._missing_since is None:
             self._missing_since = now
-        elif now - self._missing_since >= _MISSING_SECONDS and not self._told_missing:
-            self._told_missing = True
+        if now - self._missing_since >= _MISSING_SECONDS and not self._is_missing_logged:
+            self._is_missing_logged = True
             log.critical(
-                "Kafka Connect does not know the connector: vectrue init", connector=self._name
+                "Kafka Connect does not know the connector: run `vectrue init`",
+                connector=self._name,
             )
 
     def _failed(self, reason: str, now: float) -> None:
@@ -146,7 +159,7 @@ class Restarts:
         metrics.CONNECTOR_LEFT.labels(self._name).set(0 if failure.left is None else 1)
         if failure.left is not None:
             log.critical(
-                "the connector failed and is left: mend that, then run `vectrue init`",
+                "connector failed and is not restarted: fix the cause, then run `vectrue init`",
                 connector=self._name,
                 reason=self._explain(reason),
                 restarts=attempts,
@@ -157,7 +170,7 @@ class Restarts:
         failure.restarted = now
         metrics.CONNECTOR_RESTARTS.labels(self._name).inc()
         log.warning(
-            "the connector failed and is restarted",
+            "connector failed; restarted",
             connector=self._name,
             reason=self._explain(reason),
             attempt=attempts + 1,
@@ -165,20 +178,20 @@ class Restarts:
 
     def _runs(self, now: float) -> None:
         failure = self._failure
-        if failure is not None and (
-            failure.left is not None or now - failure.restarted >= _SOUND_SECONDS
-        ):
+        if failure is None:
+            return
+        if failure.left is not None or now - failure.restarted >= _SOUND_SECONDS:
             log.info(
-                "the connector runs again", connector=self._name, restarts=failure.restarts.total()
+                "connector runs again", connector=self._name, restarts=failure.restarts.total()
             )
             metrics.CONNECTOR_LEFT.labels(self._name).set(0)
             self._failure = None
 
 
 def _pause(restarts: int) -> float:
-    """Seconds between the restart before and the next one; none before the first."""
-    # The exponent has a limit too: a database that is away for a day would raise
+    """Return the seconds before the next restart; none before the first."""
+    if restarts == 0:
+        return 0.0
+    # The exponent is limited too: a database that is away for a day would raise
     # OverflowError.
-    return (
-        0.0 if restarts == 0 else min(_FIRST_PAUSE * 2.0 ** min(restarts - 1, 32), _LONGEST_PAUSE)
-    )
+    return min(_FIRST_PAUSE * 2.0 ** min(restarts - 1, 32), _LONGEST_PAUSE)

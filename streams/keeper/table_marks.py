@@ -1,8 +1,8 @@
-"""Tables whose rows are stored elsewhere than before: a duty of the keeper, which has
-them looked at.
+"""Tables whose storage or publication changed: a duty of the keeper, which has them
+looked at.
 
-Hazard: an offline migration rewrites its table, and has all its rows on their way by
-itself. Such a table is noted and not looked at.
+Hazard: an offline migration rewrites its table, and sends all its rows itself. Such a
+table is noted and not looked at.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -19,12 +19,14 @@ REASON = "its storage or publication is another than it was, which may bring row
 
 
 class MarkDatabase(Protocol):
-    """`connectors.postgres.health.table_marks.TableMarkStore` in earnest. May raise
-    TransientError.
+    """What the database says; in production
+    `connectors.postgres.health.table_marks.TableMarkStore`.
+
+    May raise TransientError.
     """
 
     def read(self, tables: Sequence[TableName]) -> Sequence[Mark]:
-        """How tables are stored, and how they were when they were noted."""
+        """Return how tables are stored, and how they were when that was noted."""
         ...
 
     def note(self, mark: Mark) -> None:
@@ -33,11 +35,11 @@ class MarkDatabase(Protocol):
 
 
 class Marks:
-    """Compares the tables with what was noted; driven from outside by `tick`."""
+    """Compares the tables with what was noted. The keeper calls `tick`."""
 
     def __init__(
         self,
-        desk: MarkDatabase,
+        database: MarkDatabase,
         tables: Sequence[TableName],
         rewritten: Callable[[], Collection[TableName]],
         ask: Callable[[TableName, str], None],
@@ -45,25 +47,24 @@ class Marks:
         """Join the parts.
 
         Args:
-            desk: reads and notes.
-            tables: which.
-            rewritten: tables that an offline migration has in hand. May raise
+            database: reads and notes.
+            tables: those configured.
+            rewritten: tables that an offline migration is rewriting. May raise
                 TransientError.
             ask: has a table looked at. May raise TransientError.
         """
-        self._desk = desk
+        self._database = database
         self._tables = tables
         self._rewritten = rewritten
         self._ask = ask
 
     def tick(self) -> None:
-        """Compare once. What is asked for is noted afterwards, so that no change is
-        forgotten.
+        """Compare once.
 
         Raises:
             TransientError: Postgres does not answer.
         """
-        changed = [mark for mark in self._desk.read(self._tables) if mark.now != mark.noted]
+        changed = [mark for mark in self._database.read(self._tables) if mark.now != mark.noted]
         if not changed:
             return
         in_hand = self._rewritten()
@@ -71,7 +72,8 @@ class Marks:
             if mark.noted is not None and mark.now and mark.table not in in_hand:
                 log.warning("events may have been missed", table=str(mark.table), reason=REASON)
                 self._ask(mark.table, REASON)
-            self._desk.note(mark)
+            # After the look was asked for, so that no change is forgotten.
+            self._database.note(mark)
 
     def forget(self) -> None:
-        """Somebody else is the keeper now: nothing is remembered here."""
+        """Do nothing: nothing is remembered here."""

@@ -1,11 +1,10 @@
-"""A batch of the live lane in hand: its rows, its bad events, and which of its events
-are handled.
+"""A batch of the live lane: its rows, its bad events, and which events are handled.
 
 An event is handled when all its rows are, and those of all events before it in its
-partition: only then may its offset be committed (I3).
+partition. Only then may its offset be committed (I3).
 
-Hazard: a batch with something doubtful in it may be done again from its events on, as
-another table. None of its events is called handled before its end.
+Hazard: a batch with a bad event, a key that does not fit or an ambiguous key may be
+done again from its events. None of its events counts as handled before its end.
 """
 
 from collections import Counter
@@ -17,33 +16,46 @@ import structlog
 
 from schemas.errors import PoisonEvent
 from schemas.health import metrics
+from schemas.messages.change import Change
 from schemas.messages.chunk import Deferral
 from schemas.messages.dead_letter import Failure
 from schemas.messages.record import Record
 from schemas.rows.document import Document, WriteOutcome
 from schemas.rows.table import Key
 from schemas.rows.target import Target
-from streams.worker.misfits import Misfits
 from streams.worker.settle import EncodedTexts
+from streams.worker.watches.misfits import Misfits
 
 log = structlog.get_logger()
 
-_TELL_SECONDS = 30.0
-"""A batch that takes longer is told of, so often."""
+_LOG_SECONDS = 30.0
+"""How often a batch that takes longer is logged."""
 
 
 @dataclass
 class Hint:
-    """That a row may have changed: the transactions that did it, and the records that
-    said so.
+    """A row may have changed.
 
-    `deferral` is set when the row was deferred before.
+    Attributes:
+        txids: the transactions that changed it (32-bit ids).
+        records: the events that said so.
+        committed_at: when the first of them was committed; None: unknown.
+        deferral: of a row that was deferred before.
     """
 
     txids: set[int] = field(default_factory=set)
     records: list[Record] = field(default_factory=list)
     committed_at: datetime | None = None
     deferral: Deferral | None = None
+
+    def note(self, record: Record, event: Change) -> None:
+        """Add an event about the row."""
+        self.records.append(record)
+        if event.txid is not None:
+            self.txids.add(event.txid)
+        if event.committed_at is not None:
+            first = self.committed_at or event.committed_at
+            self.committed_at = min(first, event.committed_at)
 
 
 Hints = dict[Key, Hint]
@@ -53,8 +65,12 @@ class Batch:
     """Records that were given to the lane together. One thread."""
 
     def __init__(self, records: Sequence[Record], stream: str, now: float) -> None:
-        """Nothing is handled yet. `stream` (sync, deferred) labels the metric; `now` is
-        of a monotonic clock.
+        """Take the records; none is handled yet.
+
+        Args:
+            records: in the order of their offsets.
+            stream: label of the metric (sync, deferred).
+            now: of a monotonic clock.
         """
         self.records = records
         self.failures: dict[str, Failure] = {}
@@ -68,10 +84,10 @@ class Batch:
         self._stream = stream
         self._open = Counter[str]()
         """Rows of each event that are not handled, by its position."""
-        self._given: set[str] = set()
+        self._yielded: set[str] = set()
         self._rows = self._left = 0
         self._began = now
-        self._told: float | None = None
+        self._logged_at: float | None = None
 
     @property
     def is_doubtful(self) -> bool:
@@ -79,7 +95,7 @@ class Batch:
         return bool(self.failures or self.misfits.found or self.ambiguous)
 
     def begin(self) -> None:
-        """Forget what was found: the batch is done (again) from its events on."""
+        """Forget what was found: the batch is done (again) from its events."""
         self.failures.clear()
         self.misfits.found.clear()
         self.ambiguous = False
@@ -89,18 +105,25 @@ class Batch:
         self.failures.setdefault(record.position, Failure(record, reason, stage))
 
     def expect(self, todo: Mapping[Target, Hints]) -> None:
-        """Note what its events turned out to ask for."""
-        hints = [hint for hints in todo.values() for hint in hints.values()]
-        self._open = Counter(record.position for hint in hints for record in hint.records)
-        self._rows = self._left = len(hints)
+        """Note the rows that its events named."""
+        self._open.clear()
+        self._rows = 0
+        for hints in todo.values():
+            self._rows += len(hints)
+            for hint in hints.values():
+                self._open.update(_positions(hint.records))
+        self._left = self._rows
 
     def settle(self, hints: Collection[Hint]) -> None:
         """Note rows that are handled."""
-        self._open.subtract(record.position for hint in hints for record in hint.records)
+        for hint in hints:
+            self._open.subtract(_positions(hint.records))
         self._left -= len(hints)
 
     def handled(self) -> list[Record]:
-        """Events that may be acknowledged now and could not before, in their order."""
+        """Return the events that may be acknowledged now and could not before, in their
+        order.
+        """
         if self.is_doubtful:
             return []
         stuck: set[tuple[str, int]] = set()
@@ -109,33 +132,40 @@ class Batch:
             place = (record.topic, record.partition)
             if self._open[record.position] > 0:
                 stuck.add(place)
-            elif place not in stuck and record.position not in self._given:
+            elif place not in stuck and record.position not in self._yielded:
                 found.append(record)
-        return self._give(found)
+        self._yielded.update(_positions(found))
+        return found
 
     def rest(self) -> list[Record]:
-        """The other events, once all is done and the bad ones are moved."""
-        return self._give([record for record in self.records if record.position not in self._given])
+        """Return the other events, once all is done and the bad ones are moved."""
+        found = [record for record in self.records if record.position not in self._yielded]
+        self._yielded.update(_positions(found))
+        return found
 
-    def tell(self, now: float) -> None:
-        """Say how far it is, where that takes long."""
+    def report(self, now: float) -> None:
+        """Set the metric, and log the progress of a batch that takes long.
+
+        Args:
+            now: of the same monotonic clock.
+        """
         metrics.BATCH_ROWS_LEFT.labels(self._stream).set(self._left)
-        since = self._began if self._told is None else self._told
-        if self._left and now - since >= _TELL_SECONDS:
-            self._told = now
+        since = self._began if self._logged_at is None else self._logged_at
+        if self._left and now - since >= _LOG_SECONDS:
+            self._logged_at = now
             self._log("a long batch goes on", now)
-        elif not self._left and self._told is not None:
-            self._told = None
+        elif not self._left and self._logged_at is not None:
+            self._logged_at = None
             self._log("a long batch is done", now)
 
     def _log(self, event: str, now: float) -> None:
-        rows, seconds = self._rows - self._left, round(now - self._began)
-        log.info(event, stream=self._stream, rows=rows, of=self._rows, seconds=seconds)
-
-    def _give(self, records: Iterable[Record]) -> list[Record]:
-        given = list(records)
-        self._given.update(record.position for record in given)
-        return given
+        log.info(
+            event,
+            stream=self._stream,
+            rows=self._rows - self._left,
+            of=self._rows,
+            seconds=round(now - self._began),
+        )
 
 
 @dataclass
@@ -152,20 +182,21 @@ class Work:
     """
 
     def tries(self, document: Document) -> int:
-        """Vectors written for the row, each of a text that the write before had given
-        it.
-
-        None counts any more once somebody else gave it a text: of that one nothing is
-        known.
+        """Count the vectors written for a row, each of a text that the write before had
+        given it.
         """
+        # Once anything else gave the row a text, none of them counts: nothing is known
+        # of that text.
         if self.given.get(document.key, [])[-1:] != [document.hash]:
             self.given.pop(document.key, None)
         return len(self.given.get(document.key, ()))
 
     def note(self, outcome: WriteOutcome) -> list[Key]:
-        """Keep the texts that triggers gave; returns their rows, which are to be read
-        again.
-        """
+        """Keep the texts that triggers gave; return their rows, to be read again."""
         for key, hash_ in outcome.given.items():
             self.given.setdefault(key, []).append(hash_)
         return list(outcome.given)
+
+
+def _positions(records: Iterable[Record]) -> list[str]:
+    return [record.position for record in records]

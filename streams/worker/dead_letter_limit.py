@@ -1,15 +1,14 @@
-"""The flood guard: how many bad events are too many.
+"""The limit on dead letters: how many bad events are too many.
 
-One bad event is trouble of its own and goes to the dead letters. A topic full of them
-is trouble of the producer or of the settings: moving it there event by event would only
-hide that, and empty the topic. So the guard counts by topic, over a window of time and
-in a row, and raises before the events that went too far are moved.
+One bad event is a trouble of its own and goes to the dead letters. A topic full of them
+is a trouble of the producer or of the settings: moving it there event by event would
+hide that, and empty the topic. So bad events are counted by topic, over a window of
+time and in a row, and the limit raises before the events that pass it are moved.
 
-Hazard: it remembers nothing across a restart, so a worker that is started again may
-move as many events as it takes to trip it once more: at most
-`dead_letters.most_in_a_row` and one batch where every event is bad. The supervisor's
-pause bounds how often. What is moved twice meanwhile is one entry of `vectrue dlq
-list`.
+Hazard: it remembers nothing across a restart, so a worker that is restarted may move as
+many events as it takes to reach the limit again: at most `dead_letters.most_in_a_row`
+and one batch, where every event is bad. The supervisor's pause limits how often. What
+is moved twice is one entry of `vectrue dlq list`.
 """
 
 from collections import deque
@@ -26,37 +25,43 @@ events.
 
 
 @dataclass
-class _Topic:
-    """Counts of one topic; a bucket is its start in seconds, its events and the bad
-    ones among them.
-    """
+class _Bucket:
+    """Counts of a stretch of time."""
 
-    buckets: deque[list[float]] = field(default_factory=deque)
+    start: float
+    """Monotonic seconds."""
+    events: int = 0
+    bad: int = 0
+
+
+@dataclass
+class _Topic:
+    """Counts of one topic, over the window and in a row."""
+
+    buckets: deque[_Bucket] = field(default_factory=deque)
+    events: int = 0
+    bad: int = 0
     in_a_row: int = 0
 
-    def count(self, bad: bool, now: float, window: float) -> None:
-        while self.buckets and self.buckets[0][0] <= now - window:
-            self.buckets.popleft()
-        if not self.buckets or now - self.buckets[-1][0] >= window / _BUCKETS:
-            self.buckets.append([now, 0, 0])
-        self.buckets[-1][1] += 1
-        self.buckets[-1][2] += bad
-        self.in_a_row = self.in_a_row + 1 if bad else 0
-
-    @property
-    def events(self) -> int:
-        return int(sum(bucket[1] for bucket in self.buckets))
-
-    @property
-    def bad(self) -> int:
-        return int(sum(bucket[2] for bucket in self.buckets))
+    def count(self, is_bad: bool, now: float, window: float) -> None:
+        while self.buckets and self.buckets[0].start <= now - window:
+            old = self.buckets.popleft()
+            self.events -= old.events
+            self.bad -= old.bad
+        if not self.buckets or now - self.buckets[-1].start >= window / _BUCKETS:
+            self.buckets.append(_Bucket(now))
+        self.buckets[-1].events += 1
+        self.buckets[-1].bad += is_bad
+        self.events += 1
+        self.bad += is_bad
+        self.in_a_row = self.in_a_row + 1 if is_bad else 0
 
 
 class DeadLetterLimit:
     """Counts the events of one worker, by topic. Pure: time is passed in."""
 
     def __init__(self, settings: DeadLetterSettings) -> None:
-        """Set the limits; a limit of 0 is none."""
+        """Set the limits; 0 means no limit."""
         self._settings = settings
         self._topics: dict[str, _Topic] = {}
 
@@ -69,7 +74,7 @@ class DeadLetterLimit:
             now: monotonic seconds.
 
         Raises:
-            DeadLetterLimitReached: a limit is passed; none of these events may be moved
+            DeadLetterLimitReached: a limit is passed. None of these events may be moved
                 or acknowledged.
         """
         for topic, reason in events:
@@ -82,16 +87,16 @@ class DeadLetterLimit:
         limits = self._settings
         if 0 < limits.most_in_a_row < seen.in_a_row:
             self._trip(topic, f"{seen.in_a_row} events in a row", "most_in_a_row", reason)
-        events, bad = seen.events, seen.bad
-        if limits.most_share and events >= limits.least_events and bad > limits.most_share * events:
-            counts = f"{bad} of {events} events within {limits.window_seconds:g} s"
+        if not limits.most_share or seen.events < limits.least_events:
+            return
+        if seen.bad > limits.most_share * seen.events:
+            counts = f"{seen.bad} of {seen.events} events within {limits.window_seconds:g} s"
             self._trip(topic, counts, "most_share", reason)
 
     def _trip(self, topic: str, counts: str, setting: str, reason: str) -> None:
         raise DeadLetterLimitReached(
             f"{counts} of topic {topic} cannot be handled, the last because: {reason}; "
             "the worker stops rather than move the topic into the dead letters",
-            fix="mend the producer or [[tables]] (`vectrue dlq list` shows what was moved), or "
-            "raise "
-            f"dead_letters.{setting}",
+            fix="fix the producer or [[tables]] (`vectrue dlq list` shows what was moved), "
+            f"or raise dead_letters.{setting}",
         )

@@ -2,31 +2,34 @@
 them.
 """
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+
+from typing_extensions import override
 
 from connectors.clock import SystemClock
 from connectors.kafka.offsets import KafkaOffsets
 from connectors.kafka.outbox import KafkaOutbox
 from connectors.postgres.rows.store import PostgresStore
+from schemas.rows.table import TableName
 from schemas.rows.target import Target
 from schemas.settings.reading import Settings
 from streams.common.embedders import Embedders
 from streams.common.retry import RetryPolicy
-from streams.worker.canary import CanaryArrivals, open_arrivals
 from streams.worker.dead_letter_limit import DeadLetterLimit
 from streams.worker.live import Sync
-from streams.worker.live_lag import LiveWatch
 from streams.worker.replay import Chunks
 from streams.worker.settle import RowSettler
+from streams.worker.watches.canary import CanaryArrivals, open_arrivals
+from streams.worker.watches.live_lag import LiveWatch
+from streams.worker.watches.shapes import Shapes
 from streams.worker.watches.targets import TargetWatcher
 
 
-@dataclass(frozen=True)
-class Lane:
-    """What a worker process is made of: `sync` and `arrivals` for the live role,
-    `chunks` for the replay role.
-    """
+@dataclass(frozen=True, kw_only=True)
+class Lane(ABC):
+    """What the worker processes of both roles are made of."""
 
     targets: Sequence[Target]
     embedders: Embedders
@@ -34,96 +37,150 @@ class Lane:
     watcher: TargetWatcher
     outbox: KafkaOutbox
     clock: SystemClock
-    sync: Sync | None = None
-    arrivals: CanaryArrivals | None = None
-    chunks: Chunks | None = None
 
     def look(self) -> None:
-        """Compare what is configured with what is there, and take the keys as they are
-        now.
+        """Compare the configuration with the database, and take changed keys.
 
         Raises:
-            ConfigurationError: the worker cannot go on.
+            ConfigurationError: the worker cannot continue.
         """
         targets = self.watcher.look()
-        if targets is None:
-            return
-        self.outbox.renew(targets)
-        for lane in (self.sync, self.chunks):
-            if lane is not None:
-                lane.renew(targets)
+        if targets is not None:
+            self.outbox.renew(targets)
+            self._renew(targets)
+
+    @abstractmethod
+    def _renew(self, targets: Sequence[Target]) -> None:
+        """Work for these targets from now on."""
 
 
-class _Shapes:
-    """The watcher as the lanes know it; what is sent has the new keys as well."""
+@dataclass(frozen=True, kw_only=True)
+class LiveLane(Lane):
+    """What a live worker is made of."""
+
+    sync: Sync
+    arrivals: CanaryArrivals
+
+    @override
+    def _renew(self, targets: Sequence[Target]) -> None:
+        self.sync.renew(targets)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplayLane(Lane):
+    """What a replay worker is made of."""
+
+    chunks: Chunks
+
+    @override
+    def _renew(self, targets: Sequence[Target]) -> None:
+        self.chunks.renew(targets)
+
+
+class _Shapes(Shapes):
+    """The watcher as the lanes know it; the outbox takes changed keys too."""
 
     def __init__(self, watcher: TargetWatcher, outbox: KafkaOutbox) -> None:
         self._watcher = watcher
         self._outbox = outbox
-        self.is_older = watcher.is_older
-        self.ask = watcher.ask
 
+    @override
     def renewed(self) -> Sequence[Target] | None:
-        """As `streams.worker.watches.shapes.Shapes` says."""
         targets = self._watcher.renewed()
         if targets is not None:
             self._outbox.renew(targets)
         return targets
 
+    @override
+    def is_older(self, target: Target, txids: Collection[int]) -> bool:
+        return self._watcher.is_older(target, txids)
 
-def open_lane(settings: Settings, role: str) -> Lane:
-    """Check the configuration and join the parts of one lane; nothing is consumed yet.
+    @override
+    def ask(self, table: TableName, reason: str) -> None:
+        self._watcher.ask(table, reason)
 
-    Args:
-        settings: everything.
-        role: `live` or `replay`.
+
+def open_live(settings: Settings) -> LiveLane:
+    """Check the configuration and join the parts of a live worker.
+
+    Nothing is consumed yet.
 
     Raises:
-        ConfigurationError: it will not work like this (tables, columns, model,
+        ConfigurationError: it cannot work like this (tables, columns, model,
             dimensions, `init` not run).
         TransientError: Postgres does not answer.
     """
-    watcher = TargetWatcher(settings, role)
+    watcher = TargetWatcher(settings, "live")
     targets, models = watcher.start()
     clock = SystemClock()
-    # The live lane defers the rows of a locked table, so that its other tables go on; a
-    # chunk is waited for in place.
-    retry = RetryPolicy(
-        clock, seconds=settings.live.retry_seconds, lane=role, waits_for_tables=role == "replay"
-    )
-    store = PostgresStore(settings.postgres, role=role, prefix=settings.kafka.topic_prefix)
+    # Rows of a locked table are deferred, so that the other tables go on.
+    retry = RetryPolicy(clock, seconds=settings.live.retry_seconds, lane="live")
+    prefix = settings.kafka.topic_prefix
+    store = PostgresStore(settings.postgres, role="live", prefix=prefix)
     outbox = KafkaOutbox(settings, targets)
-    shapes = _Shapes(watcher, outbox)
-    settler = RowSettler(store, models, clock, retry, lane=role)
-    if role == "replay":
-        chunks = Chunks(
-            targets,
-            store,
-            store,
-            settler,
-            outbox,
-            clock,
-            retry,
-            settings,
-            watcher.has_moved,
-            shapes,
-        )
-        chunks.give_way_to(LiveWatch(settings, KafkaOffsets(settings, clock), clock).latest)
-        return Lane(targets, models, store, watcher, outbox, clock, chunks=chunks)
-    origin = settings.postgres.origin
-    dead_letter_limit = DeadLetterLimit(settings.dead_letters)
+    limit = DeadLetterLimit(settings.dead_letters)
     sync = Sync(
         targets,
         store,
-        settler,
+        RowSettler(store, models, clock, retry, lane="live"),
         outbox,
-        clock,
-        retry,
-        settings.live,
-        origin,
-        dead_letter_limit,
-        watcher.has_moved,
-        shapes,
+        clock=clock,
+        retry=retry,
+        settings=settings.live,
+        origin=settings.postgres.origin,
+        dead_letter_limit=limit,
+        outdated=watcher.has_moved,
+        shapes=_Shapes(watcher, outbox),
     )
-    arrivals = open_arrivals(settings, sync.handle, clock, dead_letter_limit)
-    return Lane(targets, models, store, watcher, outbox, clock, sync=sync, arrivals=arrivals)
+    return LiveLane(
+        targets=targets,
+        embedders=models,
+        store=store,
+        watcher=watcher,
+        outbox=outbox,
+        clock=clock,
+        sync=sync,
+        arrivals=open_arrivals(settings, sync.handle, clock, limit),
+    )
+
+
+def open_replay(settings: Settings) -> ReplayLane:
+    """Check the configuration and join the parts of a replay worker.
+
+    Nothing is consumed yet.
+
+    Raises:
+        ConfigurationError, TransientError: as `open_live`.
+    """
+    watcher = TargetWatcher(settings, "replay")
+    targets, models = watcher.start()
+    clock = SystemClock()
+    # A chunk waits for a locked table in place.
+    retry = RetryPolicy(
+        clock, seconds=settings.live.retry_seconds, lane="replay", waits_for_tables=True
+    )
+    prefix = settings.kafka.topic_prefix
+    store = PostgresStore(settings.postgres, role="replay", prefix=prefix)
+    outbox = KafkaOutbox(settings, targets)
+    chunks = Chunks(
+        targets,
+        store,
+        store,
+        RowSettler(store, models, clock, retry, lane="replay"),
+        outbox,
+        clock=clock,
+        retry=retry,
+        settings=settings,
+        outdated=watcher.has_moved,
+        shapes=_Shapes(watcher, outbox),
+    )
+    chunks.give_way_to(LiveWatch(settings, KafkaOffsets(settings, clock), clock).latest)
+    return ReplayLane(
+        targets=targets,
+        embedders=models,
+        store=store,
+        watcher=watcher,
+        outbox=outbox,
+        clock=clock,
+        chunks=chunks,
+    )

@@ -4,28 +4,30 @@
     [acknowledge: the caller]
 
 An event is handled when its row was written, found current or gone, durably deferred,
-or dead-lettered. A batch is done in parts, and tells after each which of its events are
-handled; when it raises, no other one may be acknowledged. Each part reads its rows
-again, the shortest texts come first, and a batch of ordinary texts is one part.
+or dead-lettered. A batch is done in parts, and yields after each part the events that
+are handled. Each part reads its rows again, the shortest texts come first, and a batch
+of ordinary texts is one part.
 
-What becomes of the rows is in `streams.worker.live_rows`; here are the events: which
-rows they mean, and what is handed on.
+This module is about the events: which rows they mean. What happens to the rows is in
+`streams.worker.live_rows`.
+
+Hazard: when a batch raises, none of its events may be acknowledged that was not yielded
+before.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import replace
-from datetime import timedelta
+from collections.abc import Callable, Collection, Iterator, Sequence
+from datetime import datetime, timedelta
 
 from connectors.ports import Clock, Outbox, Store
 from connectors.postgres.setup import origins
-from schemas.errors import PoisonEvent, TargetMismatch, VectrueError
+from schemas.errors import PoisonEvent, VectrueError
 from schemas.health import metrics
 from schemas.messages import change
 from schemas.messages.chunk import Deferral, DeferredRow, read_message
 from schemas.messages.dead_letter import Failure
 from schemas.messages.record import Record
 from schemas.rows import key_values as key_text
-from schemas.rows.table import Key, TableName
+from schemas.rows.table import Key
 from schemas.rows.target import Target
 from schemas.settings.sections import DeadLetterSettings, LiveSettings
 from streams.common.retry import RetryPolicy
@@ -34,27 +36,31 @@ from streams.worker.dead_letter_limit import DeadLetterLimit
 from streams.worker.live_rows import LiveRows
 from streams.worker.settle import RowSettler
 from streams.worker.watches.shapes import Adaptation, FixedShapes, Shapes
+from streams.worker.watches.wanted import WantedTargets
 
 _LONGEST_DEFERRAL_SECONDS = 30.0
-_MOST_ATTEMPTS = 10**6  # a year of them; a message may say anything
-_LONGEST_KEY = 100_000  # characters, of up to six bytes in JSON
-# of up to ten digits: with the longest key still a record that Kafka takes
+_MOST_ATTEMPTS = 10**6
+"""A year of them; a message may claim any number."""
+_LONGEST_KEY = 100_000
+"""Characters, of up to six bytes each in JSON."""
 _MOST_TXIDS = 10_000
+"""Of up to ten digits: with the longest key still a record that Kafka takes."""
 _LARGEST_DEFERRAL = 900_000
-"""Bytes; what may be handed on again has to fit into a record as large as a broker
-takes by default.
+"""Bytes. What may be deferred again has to fit into a record as large as a broker takes
+by default.
 """
 
 
 class Sync:
     """Handles batches of the live lane. One thread."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 - the parts of a lane, joined in one place
+    def __init__(  # noqa: PLR0913 - the parts of a lane, joined in one place
         self,
         targets: Sequence[Target],
         store: Store,
         settler: RowSettler,
         outbox: Outbox,
+        *,
         clock: Clock,
         retry: RetryPolicy,
         settings: LiveSettings,
@@ -63,18 +69,25 @@ class Sync:
         outdated: Callable[[], bool] = lambda: False,
         shapes: Shapes | None = None,
     ) -> None:
-        """Join the parts. Events with one of the labels that are made from `origin` are
-        the workers' own echo.
+        """Join the parts.
 
-        Without `flood`, bad events are limited as the default settings say. `outdated`
-        is asked before a column is called unknown: whether the database wants other
-        columns than these targets. `shapes` tells what the tables are like now.
+        Args:
+            targets: the columns to keep true.
+            store: the rows.
+            settler: reads rows and embeds texts.
+            outbox: takes dead letters and deferred rows.
+            clock: tells the time.
+            retry: how long an absent service is waited for.
+            settings: waits and limits.
+            origin: events with one of the labels made from it are the workers' own
+                writes.
+            dead_letter_limit: counts bad events; the default settings' when left out.
+            outdated: whether the database wants other columns than these targets.
+            shapes: what the tables are like now; unchanged when left out.
         """
-        self._targets: dict[TableName, list[Target]] = {}
+        self._targets = WantedTargets(targets, outdated)
         self._renewals = 0
-        self.renew(targets)
         self._shapes = shapes or FixedShapes()
-        self._outdated = outdated
         self._store = store
         self._outbox = outbox
         self._clock = clock
@@ -85,56 +98,60 @@ class Sync:
         self._rows = LiveRows(store, settler, clock, retry, settings, self._defer)
 
     def renew(self, targets: Sequence[Target]) -> None:
-        """Work for these targets from now on; called between two parts, or before a
-        batch is done again.
+        """Work for these targets from now on.
+
+        Called between two parts, or before a batch is done again.
         """
         self._renewals += 1
-        self._targets.clear()
-        for target in targets:
-            self._targets.setdefault(target.table, []).append(target)
+        self._targets.renew(targets)
 
     def handle(self, records: Sequence[Record]) -> None:
-        """Make the rows true that a batch of change events speaks of; raises as
-        `steps`.
-        """
+        """Make the rows true that a batch of change events names. Raises as `steps`."""
         for _ in self.steps(records):
             pass
 
     def handle_deferred(self, records: Sequence[Record]) -> None:
-        """Look again at deferred rows; raises as `steps`."""
+        """Look at deferred rows again. Raises as `steps`."""
         for _ in self.deferred_steps(records):
             pass
 
     def steps(self, records: Sequence[Record]) -> Iterator[list[Record]]:
-        """Make the rows true that a batch of change events speaks of.
+        """Make the rows true that a batch of change events names.
+
+        Args:
+            records: the events, in the order of their offsets.
 
         Yields:
-            after each part, events that are handled now and may be acknowledged, in
-            their order; often none before the last part, and all by then.
+            after each part, the events that may be acknowledged now, in their order;
+            often none before the last part, and all by then.
 
         Raises:
             TransientError: a service stayed away longer than `live.retry_seconds`.
-            DeadLetterLimitReached: too many of the events are bad; the good ones are
-                done, no bad one was moved.
-            ConfigurationError: it will never work like this.
+            DeadLetterLimitReached: too many of the events are bad. The good ones are
+                done; no bad one was moved.
+            ConfigurationError: the configuration is wrong.
             Stopping: asked to stop before the batch was done.
         """
-        yield from self._parts(Batch(records, "sync", self._clock.monotonic()), self._decode)
+        batch = Batch(records, "sync", self._clock.monotonic())
+        yield from self._parts(batch, self._decode)
 
     def deferred_steps(self, records: Sequence[Record]) -> Iterator[list[Record]]:
-        """Look again at deferred rows whose time has come; the others go back to the
-        end of their topic.
+        """Look again at deferred rows that are due; the others go back to the end of
+        their topic.
 
-        Yields and raises as `steps`.
+        Args:
+            records: of the deferred topic.
+
+        Yields:
+            as `steps`.
         """
-        yield from self._parts(Batch(records, "deferred", self._clock.monotonic()), self._due)
+        batch = Batch(records, "deferred", self._clock.monotonic())
+        yield from self._parts(batch, self._due)
 
     def _parts(
         self, batch: Batch, decode: Callable[[Batch], dict[Target, Hints]]
     ) -> Iterator[list[Record]]:
-        """Do a batch, and again from its events on when a table's key has changed
-        meanwhile.
-        """
+        """Do a batch, and again from its events when a table's key has changed."""
         adaptation = Adaptation(self._shapes, self.renew, self._clock, self._retry)
         while True:
             renewals = self._renewals
@@ -169,18 +186,25 @@ class Sync:
                 not_due.append(row)
                 continue
             for target in targets:
-                hint = due.setdefault(target, {}).setdefault(row.key, Hint(deferral=row.deferral))
+                hints = due.setdefault(target, {})
+                hint = hints.setdefault(row.key, Hint(deferral=row.deferral))
                 hint.records.append(record)
                 hint.txids.update(self._still_awaited(row.deferral))
-        if not_due:  # all with one wait: live changes share this thread
+        # One wait for all of them: live changes share this thread.
+        if not_due:
             self._retry.call(self._outbox.send_deferred, not_due)
         return due
 
-    def due_in(self, records: Iterable[Record]) -> float:
-        """Seconds until the first of these deferred rows is due; 0 when one is, or when
-        one is unreadable.
+    def due_in(self, records: Sequence[Record]) -> float:
+        """Return how long the first of some deferred rows still has to wait.
+
+        Args:
+            records: of the deferred topic.
+
+        Returns:
+            seconds; 0 when a row is due, or a record is unreadable.
         """
-        waits = [0.0]
+        waits = []
         for record in records:
             try:
                 message = read_message(record.value)
@@ -188,13 +212,12 @@ class Sync:
                 return 0.0
             if isinstance(message, DeferredRow):
                 waits.append(self._wait(message.deferral))
-        return min(waits[1:], default=0.0)
+        return min(waits, default=0.0)
 
     def _wait(self, deferral: Deferral) -> float:
-        """Seconds until a deferred row is due; nobody has it wait for longer than we
-        do, so that is a wrong clock.
-        """
+        """Return the seconds until a deferred row is due."""
         seconds = (deferral.not_before - self._clock.now()).total_seconds()
+        # No worker defers a row for longer: then its clock is wrong.
         return seconds if 0 < seconds <= _LONGEST_DEFERRAL_SECONDS else 0.0
 
     def _decode(self, batch: Batch) -> dict[Target, Hints]:
@@ -209,66 +232,76 @@ class Sync:
     def _decode_one(self, batch: Batch, record: Record, hints: dict[Target, Hints]) -> None:
         event = change.parse(record.key, record.value)
         if event is None or not event.touches_row or event.origin in self._labels:
-            # An event may name any table: only ours become labels, which have to stay
-            # few.
-            table = str(event.table) if event and event.table in self._targets else ""
-            metrics.EVENTS.labels("live", table, "ignored").inc()
+            self._ignore(event)
             return
-        targets = self._targets.get(event.table)
-        if targets is None:
+        targets = self._targets.of(event.table)
+        if not targets:
             raise PoisonEvent(f"table {event.table} is not among [[tables]]")
         for target in targets:
+            columns = [column.name for column in target.key]
             try:
-                key = key_text.for_postgres(event.key([c.name for c in target.key]), target.key)
+                key = key_text.for_postgres(event.key(columns), target.key)
             except PoisonEvent as reason:
                 txids = () if event.txid is None else (event.txid,)
                 batch.misfits.add(Failure(record, reason, "decode"), target, txids)
                 continue
             hint = hints.setdefault(target, {}).setdefault(key, Hint())
-            hint.records.append(record)
-            if event.txid is not None:
-                hint.txids.add(event.txid)
-            if event.committed_at is not None:
-                hint.committed_at = min(hint.committed_at or event.committed_at, event.committed_at)
+            hint.note(record, event)
+
+    def _ignore(self, event: change.Change | None) -> None:
+        # An event may name any table. Only ours become labels, which have to stay few.
+        is_ours = event is not None and event.table in self._targets.tables
+        table = str(event.table) if event is not None and is_ours else ""
+        metrics.EVENTS.labels("live", table, "ignored").inc()
 
     def _defer(self, work: Work, keys: Sequence[Key], early: Collection[Key]) -> None:
-        now, target = self._clock.now(), work.target
-        rows = []
+        now = self._clock.now()
+        rows: list[DeferredRow] = []
         for key in keys:
-            hint = work.hints[key]
-            if sum(map(len, key)) > _LONGEST_KEY:
+            if sum(len(part) for part in key) > _LONGEST_KEY:
                 reason = PoisonEvent(
-                    f"a row of {target.table} has to wait, and its key is too long to be sent on"
+                    f"a row of {work.target.table} has to wait, and its key is too long for "
+                    "a message"
                 )
-                for record in hint.records:
+                for record in work.hints[key].records:
                     work.batch.fail(record, reason, "defer")
                 continue
-            attempt = min(hint.deferral.attempt, _MOST_ATTEMPTS) + 1 if hint.deferral else 1
-            # The exponent has a limit too: a row that is locked for a night would raise
-            # OverflowError.
-            seconds = min(
-                self._settings.defer_seconds * 2 ** min(attempt - 1, 32), _LONGEST_DEFERRAL_SECONDS
-            )
-            since = min(hint.deferral.since, now) if hint.deferral else now
-            deferral = Deferral(
-                since=since, not_before=now + timedelta(seconds=seconds), attempt=attempt
-            )
-            txids = sorted(hint.txids)
-            for start in range(0, max(1, len(txids)), _MOST_TXIDS):
-                part = replace(deferral, txids=tuple(txids[start : start + _MOST_TXIDS]))
-                rows.append(DeferredRow.of(target, key, part))
+            rows += self._deferral(work, key, now)
             metrics.DEFERRED.labels("live", "early" if key in early else "locked").inc()
         self._retry.call(self._outbox.send_deferred, rows)
 
-    def _still_awaited(self, deferral: Deferral) -> tuple[int, ...]:
-        """Transactions that are still waited for; after a long time only those that the
-        server still has in hand.
-
-        The others were lost in a failover: the row is then taken as it stands.
+    def _deferral(self, work: Work, key: Key, now: datetime) -> list[DeferredRow]:
+        """Return the messages that defer a row: more than one where it waits for many
+        transactions.
         """
+        target, hint = work.target, work.hints[key]
+        attempt, since = 1, now
+        if hint.deferral is not None:
+            attempt = min(hint.deferral.attempt, _MOST_ATTEMPTS) + 1
+            since = min(hint.deferral.since, now)
+        # The exponent is limited too: a row that is locked for a night would raise
+        # OverflowError.
+        pause = self._settings.defer_seconds * 2 ** min(attempt - 1, 32)
+        not_before = now + timedelta(seconds=min(pause, _LONGEST_DEFERRAL_SECONDS))
+        txids = sorted(hint.txids)
+        rows = []
+        for start in range(0, max(1, len(txids)), _MOST_TXIDS):
+            deferral = Deferral(
+                since=since,
+                not_before=not_before,
+                attempt=attempt,
+                txids=tuple(txids[start : start + _MOST_TXIDS]),
+            )
+            rows.append(DeferredRow.of(target, key, deferral))
+        return rows
+
+    def _still_awaited(self, deferral: Deferral) -> tuple[int, ...]:
+        """Return the transactions that a deferred row still waits for."""
         age = (self._clock.now() - deferral.since).total_seconds()
         if age < self._settings.defer_limit_seconds or not deferral.txids:
             return deferral.txids
+        # After so long only those that the server still runs. The others were lost in a
+        # failover: the row is then taken as it is.
         return tuple(sorted(self._retry.call(self._store.running, deferral.txids)))
 
     def _deferred(self, record: Record) -> tuple[DeferredRow, Sequence[Target]]:
@@ -277,26 +310,25 @@ class Sync:
         row = read_message(record.value)
         if not isinstance(row, DeferredRow):
             raise PoisonEvent("a chunk of a run is in the deferred topic")
-        known = self._targets.get(row.table, [])
-        named = [target for target in known if target.column == row.column]
-        if not named and self._outdated():
-            raise TargetMismatch(
-                f"{row.table}.{row.column} is new to this worker", fix="it starts anew"
-            )
-        # A column that a migration has renamed meanwhile: the row is looked at for all
-        # that are left.
+        target = self._targets.find(row.table, row.column)
+        if target is not None:
+            return row, [target]
+        self._targets.check_current(f"{row.table}.{row.column}")
+        known = self._targets.of(row.table)
         if not known:
             raise PoisonEvent(f"{row.name} is for {row.table}, which is not among [[tables]]")
-        return row, named or known
+        # A migration has renamed the column: the row is looked at for all that are left.
+        return row, known
 
     def _dead_letter(self, batch: Batch) -> None:
-        """Move the bad events of a batch, all with one wait, unless they are too many."""
+        """Move the bad events of a batch, unless they are too many."""
         failed = batch.failures
-        reasons = (
-            (r.topic, str(failed[r.position].reason) if r.position in failed else None)
-            for r in batch.records
-        )
-        self._dead_letter_limit.judge(reasons, self._clock.monotonic())
+        judged: list[tuple[str, str | None]] = []
+        for record in batch.records:
+            failure = failed.get(record.position)
+            judged.append((record.topic, None if failure is None else str(failure.reason)))
+        self._dead_letter_limit.judge(judged, self._clock.monotonic())
+        # One wait for all of them.
         self._retry.call(self._outbox.send_dead_letters, list(failed.values()))
         for failure in failed.values():
             metrics.DEAD_LETTERS.labels("live", failure.stage).inc()

@@ -1,9 +1,9 @@
-"""Settling rows: read them as they stand, decide, embed what differs, write if the text
-is still the same.
+"""Settling rows: read them, decide, and embed what differs.
 
 This is the one place where text becomes vectors; both lanes and every repair go through
-it. Free of Faust and Kafka. It goes no further than a part of a batch may
-(`streams.worker.parts`): the caller writes that, and reads the rest again.
+it. Free of Faust and Kafka. It does at most one part of a batch
+(`streams.worker.parts`): the caller writes that, if the text is still the same, and
+reads the rest again.
 
 Hazard: equal texts are encoded once per batch, found by the hash that Postgres
 computed; Python never hashes text.
@@ -40,18 +40,21 @@ log = structlog.get_logger()
 
 @dataclass
 class EncodedTexts:
-    """What the model made of the texts of a batch, by their hash. The key of a refusal
-    is that of its first row.
+    """What the model made of the texts of a batch, by their hash.
+
+    The key of a refusal is that of its first row.
     """
 
     made: dict[bytes, Vector | Refusal] = field(default_factory=dict)
     longest: str = ""
-    """Of the texts that it took."""
+    """The longest text that the model took."""
 
     @property
     def earlier(self) -> bisect.Earlier:
-        """The same in figures."""
-        refused = sum(isinstance(made, Refusal) for made in self.made.values())
+        """The same in numbers, for the next call of the model."""
+        refused = 0
+        for made in self.made.values():
+            refused += isinstance(made, Refusal)
         return bisect.Earlier(len(self.made) - refused, refused, self.longest)
 
 
@@ -66,7 +69,7 @@ class Findings:
     quarantined: int = 0
     """Rows whose text the model cannot take, found now (`refusals`) or before."""
     left: list[Document] = field(default_factory=list)
-    """Rows that were not come to: the part had taken long enough."""
+    """Rows that the part did not come to."""
 
     def note(self, document: Document, decision: Decision, known: EncodedTexts) -> None:
         """Add what one row needs; what the model made of its text is in `known`."""
@@ -89,14 +92,20 @@ class Findings:
 
 
 class RowSettler:
-    """Reads and embeds for one lane. Holds no state between calls but the vectors of
-    the batch in hand.
-    """
+    """Reads and embeds for one lane. Keeps no state between calls."""
 
     def __init__(
         self, store: Store, embedders: Embedders, clock: Clock, retry: RetryPolicy, *, lane: str
     ) -> None:
-        """Join the parts. `lane` (live, replay) labels the metrics."""
+        """Join the parts.
+
+        Args:
+            store: reads the rows.
+            embedders: a model for each target.
+            clock: measures the parts.
+            retry: how long an absent service is waited for.
+            lane: label of the metrics (live, replay).
+        """
         self._store = store
         self._embedders = embedders
         self._clock = clock
@@ -106,12 +115,18 @@ class RowSettler:
     def read(
         self, target: Target, keys: Sequence[Key]
     ) -> Iterator[tuple[Sequence[Key], Reading | PoisonEvent]]:
-        """Read rows; when a key (or the text of its row) is unreadable, halves are
-        tried until it stands alone.
+        """Read rows; halves are tried until an unreadable key or row stands alone.
+
+        Args:
+            target: the column.
+            keys: at least one.
 
         Yields:
-            the keys of a part with their reading, or one key with the reason why it can
-            never be read.
+            some of the keys, in their order, with their reading; or one key with the
+            reason why it can never be read.
+
+        Raises:
+            TransientError: Postgres stayed away.
         """
         try:
             characters = self._embedders.of(target.model).record.characters
@@ -125,15 +140,18 @@ class RowSettler:
             yield from self.read(target, keys[middle:])
 
     def refuse(self, target: Target, key: Key, reason: RowRefused) -> Refusal:
-        """A row whose text Postgres cannot make, for quarantine: with the name of the
-        condition, never its message.
+        """Return the quarantine entry of a row whose text Postgres cannot make.
+
+        It has the name of Postgres's condition, never its message, which may quote the
+        row.
         """
-        said = f"its text cannot be made: {reason.message}"
-        log.warning("row goes to quarantine", table=str(target.table), key=key, reason=said)
-        return Refusal(key, TOO_SLOW if isinstance(reason, RowTooSlow) else UNREADABLE, said, 1)
+        told = f"its text cannot be made: {reason.message}"
+        log.warning("row quarantined", table=str(target.table), key=key, reason=told)
+        hash_ = TOO_SLOW if isinstance(reason, RowTooSlow) else UNREADABLE
+        return Refusal(key, hash_, told, 1)
 
     def part_ends(self) -> float:
-        """Until when (of the monotonic clock) a part that begins now may go on."""
+        """Return when a part that begins now ends, by the monotonic clock."""
         return self._clock.monotonic() + parts.SECONDS
 
     def find(
@@ -145,33 +163,32 @@ class RowSettler:
         until: float,
         force: bool = False,
     ) -> Findings:
-        """Decide about rows and embed the texts that differ, in this order, for as long
-        as the part may go on.
+        """Decide about rows in their order, and embed the texts that differ, for as
+        long as the part may take.
 
         Args:
             target: whose model is wanted.
             documents: rows as read; of one or more, some are always come to.
             known: of this batch; what is new is added.
-            until: as `part_ends` said.
-            force: embed current rows anew, and try refused texts again.
+            until: as `part_ends` returned.
+            force: embed current rows again, and try refused texts again.
+
+        Returns:
+            what the rows need; those that the part did not come to are `left`.
         """
         findings = Findings()
         decided = [(document, _decision(document, target, force=force)) for document in documents]
         costs = self._costs(target, decided, known)
         began = self._clock.monotonic()
         for window in parts.windows(costs):
-            spent, done = self._clock.monotonic() - began, sum(costs[: window.start])
-            if window.start and parts.ends(
-                began + spent, until, spent, done, sum(costs[window.start : window.stop])
-            ):
+            spent = self._clock.monotonic() - began
+            done = sum(costs[: window.start])
+            more = sum(costs[window.start : window.stop])
+            if window.start and parts.ends(began + spent, until, spent, done, more):
                 findings.left = list(documents[window.start :])
                 break
             now = decided[window.start : window.stop]
-            self._embed(
-                target,
-                [document for document, decision in now if decision is Decision.EMBED],
-                known,
-            )
+            self._embed(target, now, known)
             for document, decision in now:
                 findings.note(document, decision, known)
         return findings
@@ -183,21 +200,28 @@ class RowSettler:
         seen = set(known.made)
         costs = []
         for document, decision in decided:
-            hash_ = document.hash or b""
-            costs.append(
-                parts.cost(document.text, most)
-                if decision is Decision.EMBED and hash_ not in seen
-                else 0
-            )
+            cost = 0
             if decision is Decision.EMBED:
+                hash_ = document.hash or b""
+                # Equal texts are encoded once.
+                if hash_ not in seen:
+                    cost = parts.cost(document.text, most)
                 seen.add(hash_)
+            costs.append(cost)
         return costs
 
-    def _embed(self, target: Target, rows: Sequence[Document], known: EncodedTexts) -> None:
-        first = {row.hash or b"": row for row in reversed(rows)}
-        wanted = [row for hash_, row in first.items() if hash_ not in known.made]
+    def _embed(
+        self, target: Target, decided: Sequence[tuple[Document, Decision]], known: EncodedTexts
+    ) -> None:
+        first: dict[bytes, Document] = {}
+        for document, decision in reversed(decided):
+            hash_ = document.hash or b""
+            if decision is Decision.EMBED and hash_ not in known.made:
+                first[hash_] = document
+        wanted = list(first.values())
         most = self._embedders.of(target.model).record.max_tokens
-        for positions in parts.calls([parts.cost(row.text, most) for row in wanted]):
+        costs = [parts.cost(document.text, most) for document in wanted]
+        for positions in parts.calls(costs):
             self._call(target, [wanted[position] for position in positions], known)
 
     def _call(self, target: Target, rows: Sequence[Document], known: EncodedTexts) -> None:
@@ -212,9 +236,7 @@ class RowSettler:
             hash_ = row.hash or b""
             if position in encoded.refused:
                 reason = encoded.refused[position]
-                log.warning(
-                    "text goes to quarantine", table=str(target.table), key=row.key, reason=reason
-                )
+                log.warning("text quarantined", table=str(target.table), key=row.key, reason=reason)
                 known.made[hash_] = Refusal(row.key, hash_, reason, encoded.attempts)
             else:
                 known.made[hash_] = encoded.vectors[position]
@@ -223,8 +245,6 @@ class RowSettler:
 
 def _decision(document: Document, target: Target, *, force: bool) -> Decision:
     decision = decide(document, target.model)
-    return (
-        Decision.EMBED
-        if force and decision in {Decision.CURRENT, Decision.QUARANTINED}
-        else decision
-    )
+    if force and decision in {Decision.CURRENT, Decision.QUARANTINED}:
+        return Decision.EMBED
+    return decision

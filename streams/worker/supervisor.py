@@ -1,15 +1,12 @@
-"""`vectrue worker` without a role: one child process per role, restarted when it asks
-for it.
+"""`vectrue worker` without a role: one child process per role, restarted when it ends.
 
 A child that exits 78 is not restarted: the configuration is wrong, and the supervisor
 stops the others and exits 78 itself. SIGTERM and Ctrl-C are passed on; a child that
-does not leave in time is killed.
+does not exit in time is killed.
 
 Hazards:
 - Children must not outlive a supervisor that was killed with SIGKILL. On Linux the
-  kernel ends them (PR_SET_PDEATHSIG, which is too late for a supervisor that died
-  before the child asked for it: the child looks); elsewhere they would have to be ended
-  by hand.
+  kernel ends them (PR_SET_PDEATHSIG). Elsewhere they have to be ended by hand.
 - A signal handler must not log: it may interrupt a log line that is being written.
 """
 
@@ -36,15 +33,17 @@ _GRACE_SECONDS = 30.0
 _FIRST_BACKOFF_SECONDS = 0.5
 _LONGEST_BACKOFF_SECONDS = 30.0
 _HEALTHY_SECONDS = 60.0
-"""A child that lived this long starts again without back-off."""
+"""A child that lived this long is restarted as if it had never failed."""
 _POLL_SECONDS = 0.2
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _PRCTL = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
-"""Looked up here: between fork and exec nothing may be loaded."""
+"""Looked up at import: between fork and exec nothing may be loaded."""
 
 
 @dataclass
 class _Child:
+    """A worker process of a role; times are of a monotonic clock."""
+
     role: str
     command: Sequence[str]
     process: "subprocess.Popen[bytes] | None" = None
@@ -63,8 +62,12 @@ class Supervisor:
         *,
         grace_seconds: float = _GRACE_SECONDS,
     ) -> None:
-        """Take the command line of each role, and how long a child may take to leave
-        before it is killed.
+        """Take what to run.
+
+        Args:
+            commands: the command line of each role.
+            clock: measures back-off and grace.
+            grace_seconds: how long a child may take to exit before it is killed.
         """
         self._children = [_Child(role, command) for role, command in commands.items()]
         self._clock = clock
@@ -73,8 +76,7 @@ class Supervisor:
         self._signal: int | None = None
 
     def run(self) -> int:
-        """Run until asked to stop, or until a child's configuration turns out to be
-        wrong.
+        """Run until asked to stop, or until a child exits 78.
 
         Returns:
             0 when asked to stop, 78 for a wrong configuration.
@@ -84,7 +86,8 @@ class Supervisor:
         code = 0
         while not self._stop.is_set() and code == 0:
             for child in self._children:
-                code = code or self._tend(child)
+                if code == 0:
+                    code = self._tend(child)
             self._stop.wait(_POLL_SECONDS)
         if self._signal is not None:
             log.info("stopping the workers", signal=signal.Signals(self._signal).name)
@@ -96,6 +99,7 @@ class Supervisor:
         self._stop.set()
 
     def _tend(self, child: _Child) -> int:
+        """Start a child that is due; return the exit code of the supervisor, 0 to go on."""
         now = self._clock.monotonic()
         if child.process is None:
             if now >= child.start_at:
@@ -107,7 +111,7 @@ class Supervisor:
         child.process = None
         if code == EXIT_CONFIGURATION:
             log.critical(
-                "worker cannot work like this; not restarted", role=child.role, exit_code=code
+                "configuration is wrong; worker not restarted", role=child.role, exit_code=code
             )
             return EXIT_CONFIGURATION
         child.failures = 0 if now - child.started > _HEALTHY_SECONDS else child.failures + 1
@@ -115,15 +119,13 @@ class Supervisor:
         return 0
 
     def _back_off(self, child: _Child, now: float, code: int | None) -> None:
-        # The exponent has a limit too: after a night of failures 2**n is no float any
-        # more.
-        backoff = min(
-            _FIRST_BACKOFF_SECONDS * 2 ** min(child.failures, 10), _LONGEST_BACKOFF_SECONDS
-        )
+        # The exponent is limited too: after a night of failures 2**n would overflow.
+        backoff = _FIRST_BACKOFF_SECONDS * 2 ** min(child.failures, 10)
+        backoff = min(backoff, _LONGEST_BACKOFF_SECONDS)
         backoff *= random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not cryptography
         child.start_at = now + backoff
         log.warning(
-            "worker ended; starting it again",
+            "worker ended; restarting it",
             role=child.role,
             exit_code=code,
             after_seconds=round(backoff, 1),
@@ -134,7 +136,8 @@ class Supervisor:
         child.started = now
         try:
             child.process = subprocess.Popen(child.command, preexec_fn=asks, start_new_session=True)  # noqa: PLW1509 - one thread
-        except OSError as error:  # no process or memory left; there may be later
+        except OSError as error:
+            # No process or memory is left; there may be later.
             log.warning("worker could not be started", role=child.role, reason=str(error))
             child.failures += 1
             self._back_off(child, now, None)
@@ -142,15 +145,17 @@ class Supervisor:
         log.info("worker started", role=child.role, pid=child.process.pid)
 
     def _end_all(self) -> None:
-        running = [child.process for child in self._children if child.process is not None]
-        for process in running:
-            process.terminate()
+        running = []
+        for child in self._children:
+            if child.process is not None:
+                child.process.terminate()
+                running.append(child.process)
         deadline = self._clock.monotonic() + self._grace
         for process in running:
             try:
                 process.wait(max(0.1, deadline - self._clock.monotonic()))
             except subprocess.TimeoutExpired:
-                log.warning("worker did not leave in time; killed", pid=process.pid)
+                log.warning("worker did not exit in time; killed", pid=process.pid)
                 process.kill()
                 process.wait()
 
@@ -158,5 +163,6 @@ class Supervisor:
 def _die_with_parent(parent: int) -> None:
     if _PRCTL is not None:
         _PRCTL(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        # The parent may have died before the kernel was asked: then no signal comes.
         if os.getppid() != parent:
-            os._exit(0)  # it died in between, and nobody would tell
+            os._exit(0)

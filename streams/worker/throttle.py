@@ -1,14 +1,15 @@
-"""What a replay worker asks before each micro-batch: may it go on now, with how many
-rows, and if not, why.
+"""Whether a replay worker may do its next micro-batch now, with how many rows, and if
+not, why.
 
 The reason goes to the ledger (for `replay status` on any host), the metrics and the
-log.
+log. It is decided again after each pause.
 
-Hazard: the answer is asked for again after each pause; only a slot of the rate, once
-taken, is kept for the next rows of that chunk, however many parts they take. A worker
-that dies with one costs the run that slot's time, nothing else.
+Hazard: a slot of the rate, once taken, is kept for the next rows of that chunk, however
+many parts they take. A worker that dies with one costs the run that slot's time,
+nothing else.
 """
 
+from dataclasses import dataclass
 from uuid import UUID
 
 import structlog
@@ -19,109 +20,141 @@ from schemas.messages.chunk import Chunk
 from schemas.reports.replay import ChunkState
 from schemas.settings.sections import ReplaySettings
 from streams.common.retry import RetryPolicy
-from streams.worker.live_lag import LiveFirst, Pause, View
+from streams.worker.watches.live_lag import LiveFirst, Pause, View
 
 log = structlog.get_logger()
 
 _LOOK_SECONDS = 0.5
 _NOTE_SECONDS = 3.0
-"""How often the reason is written while a wait lasts. `status` takes one older than 15
-s for old news.
+"""How often the reason is written while a wait lasts; `replay status` ignores one that
+is older than 15 s.
 """
 _LONGEST_SLOT_SECONDS = 30.0
 
 
+@dataclass(frozen=True, slots=True)
+class _Slot:
+    """Room under the rate, for the rows of a chunk up to a key."""
+
+    run: UUID
+    number: int
+    until: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Wait:
+    """A wait that was reported."""
+
+    chunk: Chunk
+    kind: str
+    since: float
+
+
 class ReplayThrottle:
-    """One worker's waiting. One thread."""
+    """Decides for one worker. One thread."""
 
     def __init__(
         self, ledger: Ledger, clock: Clock, retry: RetryPolicy, settings: ReplaySettings
     ) -> None:
-        """Join the parts; nothing is known of the live lane until `live` is set."""
         self.live: View = lambda: None
+        """The view of the live lane; unknown until it is set."""
         self._ledger = ledger
         self._clock = clock
         self._retry = retry
         self._micro_batch = settings.micro_batch
         self._limit = settings.max_live_lag_seconds
         self._live_first = LiveFirst()
-        self._slot: tuple[UUID, int, int] | None = None
-        """Chunk, and the key up to which its rows have their room under the rate."""
-        self._waits: tuple[Chunk, str, float] | None = None
+        self._slot: _Slot | None = None
+        self._wait: _Wait | None = None
         self._noted_at = 0.0
 
     def rows(self, chunk: Chunk, standing: ChunkState) -> int:
-        """Rows of the next micro-batch: under a rate at most those of a second, so that
-        it is kept smoothly.
-        """
-        most = self._micro_batch if standing.rate is None else max(1, int(standing.rate))
-        if (left := self._left_of_slot(chunk, standing)) > 0:
-            most = min(most, left)
-        return min(self._micro_batch, most, len(chunk.keys) - standing.done)
-
-    def _left_of_slot(self, chunk: Chunk, standing: ChunkState) -> int:
-        """Rows that have their room under the rate already."""
-        if (
-            standing.rate is None
-            or self._slot is None
-            or self._slot[:2] != (chunk.run, chunk.number)
-        ):
-            return 0
-        return max(0, self._slot[2] - standing.done)
-
-    def pause(self, chunk: Chunk, standing: ChunkState) -> Pause | None:
-        """Why to wait now, and for how long; None to go on.
+        """Return how many rows the next micro-batch has at most.
 
         Args:
             chunk: the one in hand.
-            standing: where it stands, and its run's limits.
+            standing: where it is, and its run's limits.
         """
-        reason = self._live_first.reason(self.live(), standing.max_live_lag or self._limit)
+        most = self._micro_batch
+        # At most those of a second, so that the rate is kept smoothly.
+        if standing.rate is not None:
+            most = min(most, max(1, int(standing.rate)))
+        left = self._left_of_slot(chunk, standing)
+        if left > 0:
+            most = min(most, left)
+        return min(most, len(chunk.keys) - standing.done)
+
+    def _left_of_slot(self, chunk: Chunk, standing: ChunkState) -> int:
+        """Return how many rows have their room under the rate already."""
+        slot = self._slot
+        if standing.rate is None or slot is None:
+            return 0
+        if (slot.run, slot.number) != (chunk.run, chunk.number):
+            return 0
+        return max(0, slot.until - standing.done)
+
+    def pause(self, chunk: Chunk, standing: ChunkState) -> Pause | None:
+        """Return why to wait now, and for how long; None to go on.
+
+        Args:
+            chunk: the one in hand.
+            standing: where it is, and its run's limits.
+        """
+        limit = standing.max_live_lag or self._limit
+        reason = self._live_first.reason(self.live(), limit)
         if reason is not None:
             self._note(chunk, "live_lag", reason)
             return Pause(_LOOK_SECONDS, "live_lag", reason)
+        seconds = 0.0
         if standing.rate is not None and not self._left_of_slot(chunk, standing):
-            rows = self.rows(chunk, standing)
-            self._slot = (chunk.run, chunk.number, standing.done + rows)
-            seconds = min(
-                self._retry.call(self._ledger.take_slot, chunk, rows), _LONGEST_SLOT_SECONDS
-            )
-            if seconds > 0:
-                self.goes_on()
-                metrics.REPLAY_WAIT_SECONDS.labels("rate").inc(seconds)
-                return Pause(seconds, "rate", f"rate {standing.rate:g}/s")
-        self.goes_on()
+            seconds = self._take_slot(chunk, standing)
+        self.resume()
+        if seconds > 0:
+            metrics.REPLAY_WAIT_SECONDS.labels("rate").inc(seconds)
+            return Pause(seconds, "rate", f"rate {standing.rate:g}/s")
         return None
 
-    def give_back(self, chunk: Chunk) -> bool:
-        """Give the chunk back to its paused run; False when the run is not paused any
-        more.
+    def _take_slot(self, chunk: Chunk, standing: ChunkState) -> float:
+        """Take room under the rate for the next rows; return the seconds until it
+        begins.
         """
-        self.goes_on()
+        rows = self.rows(chunk, standing)
+        self._slot = _Slot(chunk.run, chunk.number, standing.done + rows)
+        seconds = self._retry.call(self._ledger.take_slot, chunk, rows)
+        return min(seconds, _LONGEST_SLOT_SECONDS)
+
+    def give_back(self, chunk: Chunk) -> bool:
+        """Give a chunk back to its paused run.
+
+        Returns:
+            False when the run is no longer paused.
+        """
+        self.resume()
         if not self._retry.call(self._ledger.give_back, chunk):
             return False
         log.info("chunk given back to a paused run", chunk=chunk.name)
         return True
 
-    def goes_on(self) -> None:
-        """Take back what was said about waiting."""
-        if self._waits is None:
+    def resume(self) -> None:
+        """End a wait that was reported."""
+        if self._wait is None:
             return
-        chunk, kind, since = self._waits
-        self._waits = None
-        waited = self._clock.monotonic() - since
-        metrics.REPLAY_WAITING.labels(kind).set(0)
-        metrics.REPLAY_WAIT_SECONDS.labels(kind).inc(waited)
-        log.info("replay goes on", chunk=chunk.name, waited_seconds=round(waited, 1))
-        self._retry.call(self._ledger.note_wait, chunk, None)
+        wait, self._wait = self._wait, None
+        waited = self._clock.monotonic() - wait.since
+        metrics.REPLAY_WAITING.labels(wait.kind).set(0)
+        metrics.REPLAY_WAIT_SECONDS.labels(wait.kind).inc(waited)
+        log.info("replay resumed", chunk=wait.chunk.name, waited_seconds=round(waited, 1))
+        self._retry.call(self._ledger.note_wait, wait.chunk, None)
 
     def _note(self, chunk: Chunk, kind: str, reason: str) -> None:
-        now = self._clock.monotonic()
-        if self._waits is None:
+        now = since = self._clock.monotonic()
+        if self._wait is None:
             metrics.REPLAY_WAITING.labels(kind).set(1)
             log.info("replay waits", chunk=chunk.name, reason=reason)
-        elif self._waits[0].run == chunk.run and now - self._noted_at < _NOTE_SECONDS:
+        elif self._wait.chunk.run == chunk.run and now - self._noted_at < _NOTE_SECONDS:
             return
-        self._waits = (chunk, kind, self._waits[2] if self._waits else now)
+        else:
+            since = self._wait.since
+        self._wait = _Wait(chunk, kind, since)
         self._noted_at = now
         self._retry.call(self._ledger.note_wait, chunk, reason)

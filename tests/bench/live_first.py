@@ -195,7 +195,7 @@ def _waits(place: Workplace) -> list[float]:
     """
     return [
         float(seconds)
-        for seconds in re.findall(r"replay goes on .*waited_seconds=([\d.]+)", place.log("replay"))
+        for seconds in re.findall(r"replay resumed .*waited_seconds=([\d.]+)", place.log("replay"))
     ]
 
 

@@ -31,16 +31,13 @@ _MODEL_CONDITION = """ = our_asked.our_hash END
             AND wanted.model = %(model)s AND wanted.dimensions = %(dimensions)s AND wanted.text_digest = {text_digest}
     )
 """
-_APART = """            # Apart, since the watchdog must not take beats that come for changes that do.
-            beats = [event for event in events if event.message.topic == self._lane.arrivals.topic]
-            changes = [event for event in events if event.message.topic != self._lane.arrivals.topic]
-"""
+_APART = "            changes, beats = self._apart(events)\n"
 _HANDLE = """            if changes:
-                await self._guarded(self._batch(stream, "sync", self._lane.sync.steps, changes))
+                await self.guarded(self._batch(stream, "sync", self.lane.sync.steps, changes))
             if beats:
-                await self._guarded(self._batch(stream, "canary", self._lane.arrivals.steps, beats))
+                await self.guarded(self._batch(stream, "canary", self.lane.arrivals.steps, beats))
 """
-_IN_HAND = "        with self._heartbeat.batch(name) as between:\n"
+_IN_HAND = "        with self.heartbeat.batch(name) as between:\n"
 _FIVE = (
     Defect(
         "the hash condition out of the UPDATE",
@@ -52,14 +49,14 @@ _FIVE = (
     ),
     Defect(
         "the acknowledgement before the write",
-        "streams/worker/app.py",
+        "streams/worker/agents.py",
         _IN_HAND,
         "        for event in events:\n            await stream.ack(event)\n" + _IN_HAND,
         (f"{ACKNOWLEDGED}::test_an_event_is_acknowledged_after_its_write_and_not_before",),
     ),
     Defect(
         "take in place of noack_take",
-        "streams/worker/app.py",
+        "streams/worker/agents.py",
         "stream.noack_take(size, within=linger_seconds)",
         "stream.take(size, within=linger_seconds)",
         (f"{LIVE}::test_insert_update_and_blank_text",),
@@ -75,8 +72,8 @@ _FIVE = (
     Defect(
         "the visibility check out",
         "streams/worker/live_rows.py",
-        "[k for k in some if not all(reading.snapshot.sees(xid) for xid in work.hints[k].txids)]",
-        "[]",
+        "if all(reading.snapshot.sees(xid) for xid in work.hints[key].txids):",
+        "if True:",
         (
             f"{STEPS}[there and back, current row]",
             f"{SYNC}::test_an_event_that_stays_early_is_deferred_and_its_neighbour_written",
@@ -87,18 +84,18 @@ _FIVE = (
 _OF_THE_WORKER = (
     Defect(
         "an acknowledgement by Faust itself (take_events), and failures let out of the loop body",
-        "streams/worker/app.py",
+        "streams/worker/agents.py",
         "stream.noack_take(size, within=linger_seconds):\n" + _APART + _HANDLE,
         "stream.take_events(size, within=linger_seconds):\n"
         + _APART
-        + _HANDLE.replace("self._guarded(", "")
+        + _HANDLE.replace("self.guarded(", "")
         .replace("changes))", "changes)")
         .replace("beats))", "beats)"),
         (f"{ACKNOWLEDGED}::test_a_write_that_fails_ends_the_worker_and_acknowledges_nothing",),
     ),
     Defect(
         "a failed batch logged and passed over",
-        "streams/worker/app.py",
+        "streams/worker/runner.py",
         "            leave(EXIT_RESTART, str(error) or type(error).__name__, error)\n",
         "            log.critical(str(error))\n",
         (f"{ACKNOWLEDGED}::test_a_write_that_fails_ends_the_worker_and_acknowledges_nothing",),
@@ -106,8 +103,8 @@ _OF_THE_WORKER = (
     Defect(
         "a watchdog that is never started",
         "streams/worker/process.py",
-        "settings.watchdog, outside, application.leave).start()",
-        "settings.watchdog, outside, application.leave)",
+        "settings.watchdog, outside, leave).start()",
+        "settings.watchdog, outside, leave)",
         (
             "tests/integration/worker/test_watchdog.py::test_a_batch_over_its_budget_ends_the_worker_with_70",
         ),
@@ -215,8 +212,11 @@ _OF_THE_LANES = (
         ("tests/integration/setup/test_init_capture.py::test_init_waits_until_the_slot_is_read",),
     ),
 )
-_JUDGE = "        self._dead_letter_limit.judge(reasons, self._clock.monotonic())\n"
-_MOVE = "        self._retry.call(self._outbox.send_dead_letters, list(failed.values()))\n"
+_JUDGE = "        self._dead_letter_limit.judge(judged, self._clock.monotonic())\n"
+_MOVE = (
+    "        # One wait for all of them.\n"
+    "        self._retry.call(self._outbox.send_dead_letters, list(failed.values()))\n"
+)
 _ENTER = "        run = entering.create_keys(cursor, target, keys, chunk_size)\n"
 _LEAVE = """        cursor.execute(queries.text("leave_quarantine"), _rows(str(target.table), target.column, keys))
         cursor.execute("COMMIT")
@@ -224,7 +224,7 @@ _LEAVE = """        cursor.execute(queries.text("leave_quarantine"), _rows(str(t
 """
 _OF_THE_REPAIRS = (
     Defect(
-        "the flood guard judging after the dead letters were sent",
+        "the limit judging after the dead letters were sent",
         "streams/worker/live.py",
         _JUDGE + _MOVE,
         _MOVE + _JUDGE,
@@ -242,7 +242,7 @@ _OF_THE_REPAIRS = (
     Defect(
         "a replay that gives no way to a lagging live lane",
         "streams/worker/throttle.py",
-        "reason = self._live_first.reason(self.live(), standing.max_live_lag or self._limit)",
+        "reason = self._live_first.reason(self.live(), limit)",
         "reason = None",
         (
             "tests/unit/streams/worker/test_throttle.py::test_between_micro_batches_the_replay_waits_for_the_live_lane",
@@ -251,11 +251,8 @@ _OF_THE_REPAIRS = (
     Defect(
         "rows sent by reconcile that were stale in one look only",
         "streams/keeper/reconcile.py",
-        (
-            "same = sum(key in before and _written(before[key]) == _written(found) for key, found "
-            "in now.items())"
-        ),
-        "same = len(now)",
+        "same += key in before and _written(before[key]) == _written(found)",
+        "same += 1",
         (
             "tests/unit/streams/keeper/test_keeper.py::test_rows_on_their_way_are_left_to_the_live_lane",
         ),

@@ -33,7 +33,7 @@ OF_RECORDS = (
     Defect(
         "a row that a replay deferred, without a sign of when (F 2)",
         "streams/worker/replay.py",
-        "            txids=(self._seen,),\n",
+        "            txids=(self._rows.seen,),\n",
         "",
         (
             "tests/unit/streams/worker/test_changed_keys.py::test_a_row_that_a_replay_deferred_is_looked_for_too",

@@ -75,8 +75,8 @@ _OF_WHO_RUNS_IT = (
     Defect(
         "a lane joined wrongly that is taken for a wrong setting",
         "streams/worker/app.py",
-        'raise TypeError("this lane is not the replay one")',
-        'raise ConfigurationError("this lane is not the replay one")',
+        "            assert_never(lane)\n",
+        '            raise ConfigurationError(f"a lane of type {type(lane)}")\n',
         ("tests/unit/streams/worker/test_leaving.py::test_a_lane_that_is_joined_wrongly_is_a_bug",),
     ),
 )

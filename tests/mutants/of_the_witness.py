@@ -78,7 +78,7 @@ _OF_THE_WITNESS = (
     ),
     Defect(
         "a canary of another installation that is noted as ours (A 1)",
-        "streams/worker/canary.py",
+        "streams/worker/watches/canary.py",
         "            elif beat.prefix == self._prefix:\n",
         "            else:\n",
         (

@@ -210,5 +210,5 @@ class Fleet:
             .read_text(encoding="utf-8", errors="replace")
             .splitlines()
         )
-        leaving = [line for line in lines if "worker leaves" in line or "error:" in line]
+        leaving = [line for line in lines if "worker exits" in line or "error:" in line]
         return (leaving or lines or ["no line in its log"])[-1][:500]

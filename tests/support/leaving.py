@@ -2,7 +2,7 @@
 
 import pytest
 
-from streams.worker import app
+from streams.worker import runner
 
 
 class Left(BaseException):
@@ -17,5 +17,5 @@ def exit_codes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         left.append(exit_code)
         raise Left
 
-    monkeypatch.setattr(app, "leave", leave)
+    monkeypatch.setattr(runner, "leave", leave)
     return left

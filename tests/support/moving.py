@@ -70,7 +70,14 @@ def fill(place: Workplace) -> None:
         retry = RetryPolicy(clock, seconds=5, lane="live")
         settler = RowSettler(store, models, clock, retry, lane="live")
         sync = Sync(
-            found, store, settler, MemoryOutbox(), clock, retry, place.settings.live, "vectrue"
+            found,
+            store,
+            settler,
+            MemoryOutbox(),
+            clock=clock,
+            retry=retry,
+            settings=place.settings.live,
+            origin="vectrue",
         )
         for name in {target.table for target in found}:
             rows = place.execute(f"SELECT id FROM {name}")

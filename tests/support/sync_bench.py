@@ -39,10 +39,10 @@ class Bench:
             self.store,
             self.settler,
             self.outbox,
-            self.clock,
-            retry,
-            settings,
-            "vectrue",
+            clock=self.clock,
+            retry=retry,
+            settings=settings,
+            origin="vectrue",
         )
         self.offset = 0
 

@@ -1,21 +1,23 @@
-"""How far this worker is in its partitions: noted in Postgres before each commit, and
-where it was not given an event.
+"""How far this worker has come in its partitions, noted in Postgres before each commit;
+and the offsets that it was not given.
 
 Written by the event loop, read by the thread that watches the topics.
 
-Hazard: a commit is never held back by a note that fails, since an event that is handled
-has to be committed. The next look at the topics then takes the commit for somebody
-else's, and has the rows looked at: in vain, but safe.
+Hazard: a note that fails never holds back a commit, since an event that is handled has
+to be committed. The next look at the topics then takes the commit for one that another
+client made, and has the rows looked at: needlessly, but safely.
 """
 
 import threading
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Protocol
 
 import structlog
 
 from schemas.errors import VectrueError
 from schemas.health.surprises import Gap, Place
+from schemas.messages.record import Record
 
 log = structlog.get_logger()
 
@@ -24,15 +26,20 @@ class OffsetNotes(Protocol):
     """Where handled offsets are noted. May raise VectrueError."""
 
     def handled(self, offsets: Mapping[Place, int], ids: Mapping[str, str]) -> None:
-        """Note that all events before these offsets of topics of these ids are handled."""
+        """Note that all events before these offsets are handled.
+
+        Args:
+            offsets: by partition.
+            ids: of the topics.
+        """
         ...
 
 
 class HandledPositions:
-    """Of the partitions of one worker."""
+    """The positions of one worker. Safe to use from several threads."""
 
     def __init__(self, notes: OffsetNotes) -> None:
-        """Note into `notes`, which only this object may use."""
+        """Take where to note; no one else may use it."""
         self._notes = notes
         self._ids: dict[str, str] = {}
         self._handled: dict[Place, int] = {}
@@ -41,45 +48,44 @@ class HandledPositions:
         self._lock = threading.Lock()
 
     def begin(self, ids: Mapping[str, str], handled: Mapping[Place, int]) -> None:
-        """Remember the topics that are consumed, and up to where they were handled by
-        whomever.
+        """Take the topics that are consumed.
+
+        Args:
+            ids: of the topics.
+            handled: up to where each partition was handled, by any worker.
         """
         with self._lock:
             self._ids.update(ids)
             self._handled = dict(handled)
 
-    def saw(self, places: Iterable[tuple[Place, int]]) -> None:
-        """These events were given to the worker: partition and offset, in their order."""
+    def saw(self, records: Iterable[Record]) -> None:
+        """Note events that the worker was given, in their order."""
         with self._lock:
-            for place, offset in places:
+            for record in records:
+                place = (record.topic, record.partition)
                 expected = self._next.get(place, self._handled.get(place))
-                if expected is not None and offset > expected:
-                    self._gaps.append(Gap(place, expected, offset))
-                self._next[place] = offset + 1
+                if expected is not None and record.offset > expected:
+                    self._gaps.append(Gap(place, expected, record.offset))
+                self._next[place] = record.offset + 1
 
-    def keep(self, assignment: Collection[Place]) -> None:
-        """Forget the partitions that are another worker's now."""
+    def keep(self, assignment: AbstractSet[Place]) -> None:
+        """Forget the partitions that are no longer assigned to this worker."""
         with self._lock:
-            for place in [place for place in self._next if place not in assignment]:
+            for place in self._next.keys() - assignment:
                 del self._next[place]
 
     def note(self, offsets: Mapping[Place, int]) -> None:
-        """Note what is about to be committed. A failure is logged, and the commit goes
-        on.
-        """
+        """Note what is about to be committed. A failure is only logged."""
         try:
             self._notes.handled(offsets, self._ids)
         except VectrueError as error:
             log.warning(
-                (
-                    "offsets are committed that could not be noted; rows are looked at once more "
-                    "for it"
-                ),
+                "committed offsets could not be noted; their rows will be looked at again",
                 reason=str(error),
             )
 
     def gaps(self) -> list[Gap]:
-        """The gaps since the last call."""
+        """Return the gaps since the last call."""
         with self._lock:
             found, self._gaps = self._gaps, []
             return found

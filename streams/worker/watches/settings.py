@@ -1,13 +1,13 @@
-"""Whether the settings file still says what this worker runs with: looked at every few
+"""Whether the settings file still says what this worker runs with; looked at every few
 seconds.
 
-What counts is what the settings come to, with the environment's variables on top;
-another comment is no change.
+The resulting settings are compared, with the environment's variables on top: a changed
+comment is not a difference.
 
 Hazards:
-- An editor writes a file in steps, and Kubernetes swaps a link: what differs is said
-  once two looks have seen it.
-- No value is told, since it may be a secret: only the names of settings.
+- An editor writes a file in steps, and Kubernetes swaps a link. So a difference is
+  reported once two looks in a row have seen it.
+- A value may be a secret: only the names of settings are reported.
 """
 
 import os
@@ -31,29 +31,30 @@ _Signature = tuple[int, int, int, int] | None
 
 
 class SettingsWatch:
-    """Looks at one worker's file. One thread."""
+    """Watches one worker's file. One thread."""
 
     def __init__(self, settings: Settings, role: str) -> None:
-        """Remember what the worker runs with."""
         self._settings = settings
         self._worker = f"{role} on {socket.gethostname()}, pid {os.getpid()}"
         self._signature: _Signature = (-1, -1, -1, -1)
         self._last: Difference | None = None
         self._changed: list[str] = []
-        self._said: Difference | None = None
+        self._reported: Difference | None = None
         self._noted_by: int | None = None
-        """Process of the connection that wrote it down, with which the line ends."""
+        """Server process of the connection that noted it; the note ends with the
+        connection.
+        """
 
     def is_edited(self) -> bool:
-        """Whether a process that starts again would run with other settings, which it
-        can read.
+        """Whether a restarted process would run with other settings, which it can
+        read.
         """
         self._look()
         return bool(self._changed)
 
-    def tell(self, session: Session) -> None:
-        """Look; log what has differed at two looks in a row, and write it down for
-        `status`.
+    def report(self, session: Session) -> None:
+        """Look; log a difference that two looks in a row have seen, and note it for
+        `vectrue status`.
 
         Args:
             session: of the worker, which keeps it open.
@@ -61,64 +62,75 @@ class SettingsWatch:
         Raises:
             TransientError: Postgres does not answer.
         """
-        before, now = self._last, self._look()
-        if now != before or (
-            now == self._said and (now is None or _process(session) == self._noted_by)
-        ):
+        before = self._last
+        now = self._look()
+        if now != before or self._is_reported(now, session):
             return
-        if (
-            now is not None
-            and settings_change.is_model_alone(self._changed)
-            and migration.read(session)
-        ):
-            return  # `migrate finish` asks for it, and has the workers start anew
+        if now is not None and self._is_expected(session):
+            return
         edits.note(session, self._settings.kafka.topic_prefix, self._worker, now)
-        self._noted_by, again = _process(session), now == self._said
-        self._said = now
-        if again:
-            return
-        if now is None:
-            log.info("the settings file says again what this worker runs with")
-        else:
-            log.warning(
-                "the settings file was edited under this worker",
-                reason=f"{now.sentence}: {now.fix}",
-            )
+        self._noted_by = _process(session)
+        if now != self._reported:
+            self._reported = now
+            _log(now)
+
+    def _is_reported(self, now: Difference | None, session: Session) -> bool:
+        """Whether this was reported, and its note is still in the database."""
+        if now != self._reported:
+            return False
+        return now is None or _process(session) == self._noted_by
+
+    def _is_expected(self, session: Session) -> bool:
+        """Whether `migrate finish` asks for the edit, and will restart the workers."""
+        if not settings_change.is_model_alone(self._changed):
+            return False
+        return bool(migration.read(session))
 
     def _look(self) -> Difference | None:
         file = self._settings.file
         if file is None:
             return None
-        if (signature := _signature(file)) != self._signature:
+        signature = _signature(file)
+        if signature != self._signature:
             self._signature = signature
             self._changed, self._last = self._compare(file)
         return self._last
 
     def _compare(self, file: Path) -> tuple[list[str], Difference | None]:
+        """Return the names of the settings that differ, and what to report."""
         if self._signature is None and self._settings.was_read:
-            return [], Difference(
-                f"{file} is gone; this worker goes on with what it said", "put it back"
-            )
+            gone = f"{file} is gone; this worker goes on with what it said"
+            return [], Difference(gone, "put it back")
         try:
             now = load_settings(file if self._signature is not None else None)
         except (ConfigurationError, TransientError) as error:
-            said = (
-                f"{file} cannot be used any more, and this worker goes on with what it said: "
+            unusable = (
+                f"{file} can no longer be used, and this worker goes on with what it said: "
                 f"{error.message}"
             )
-            return [], Difference(said, error.fix or "correct it")
+            return [], Difference(unusable, error.fix or "correct it")
         changed = settings_change.changes(self._settings, now)
         if not changed:
             return [], None
-        said = (
+        edited = (
             f"{file} was edited, and this worker runs with what it said before: "
             f"{', '.join(changed)}"
         )
-        return changed, Difference(said, settings_change.advice(changed))
+        return changed, Difference(edited, settings_change.advice(changed))
+
+
+def _log(now: Difference | None) -> None:
+    if now is None:
+        log.info("settings file again says what this worker runs with")
+    else:
+        log.warning(
+            "settings file was edited under this worker",
+            reason=f"{now.sentence}: {now.fix}",
+        )
 
 
 def _signature(file: Path) -> _Signature:
-    """Of what the name leads to now; None where it leads to no file."""
+    """Identify the version of a file; None where it does not exist."""
     try:
         seen = file.stat()
     except OSError:

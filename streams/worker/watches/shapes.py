@@ -1,13 +1,12 @@
-"""What a lane does when rows and settings stop fitting each other: the table is looked
-at before an event is given up.
+"""What a lane does when rows and settings no longer fit: the table is looked at before
+an event is given up.
 
-A table's key may get another type, another column or another name while a worker runs.
-The lane then meets keys that do not fit, or columns that are not there; it takes the
-new shape and does the batch again, from its events on. What still does not fit is of
-before the change: its table is looked at as a whole, since the key no longer says which
-row.
+A table's key may get another type, column or name while a worker runs. The lane then
+meets keys that do not fit, or columns that do not exist. It takes the new shape and
+does the batch again, from its events. What still does not fit is older than the change:
+its key no longer says which row, so all rows of its table are looked at.
 
-Hazard: an application changes a table in steps, and `init` does too. So a mismatch is
+Hazard: an application changes a table in steps, and so does `init`. So a mismatch is
 waited for once, for as long as workers take between two looks, before it ends anything.
 """
 
@@ -15,6 +14,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
 import structlog
+from typing_extensions import override
 
 from connectors.ports import Clock
 from schemas.errors import ConfigurationError, PoisonEvent, TargetMismatch, VectrueError
@@ -25,30 +25,30 @@ from streams.common.retry import RetryPolicy
 log = structlog.get_logger()
 
 LOOK_SECONDS = 3.0
-"""Between two looks at what is configured: few small queries; a migration that adds a
-column waits about that long.
+"""Between two looks at what is configured. A look takes a few small queries; a
+migration that adds a column waits about that long.
 """
 
 
 class Shapes(Protocol):
-    """What the database says about the tables now;
-    `streams.worker.watches.targets.TargetWatcher` in earnest.
+    """What the database says about the tables now; in production
+    `streams.worker.watches.targets.TargetWatcher`.
     """
 
     def renewed(self) -> Sequence[Target] | None:
-        """All targets, when a key has changed since they were last taken; None when
-        none has.
+        """Return all targets, when a key has changed since they were last taken; else
+        None.
 
         Raises:
-            TargetMismatch: other columns or models are wanted, which a process that
-                starts again takes.
+            TargetMismatch: other columns or models are wanted, so the process has to
+                restart.
             TransientError: Postgres does not answer.
         """
         ...
 
     def is_older(self, target: Target, txids: Collection[int]) -> bool:
-        """Whether these transactions may have written before the table took the shape
-        it was last seen in.
+        """Whether these transactions may have written before the table got its present
+        shape.
         """
         ...
 
@@ -61,24 +61,24 @@ class Shapes(Protocol):
         ...
 
 
-class FixedShapes:
+class FixedShapes(Shapes):
     """Tables that do not change."""
 
+    @override
     def renewed(self) -> Sequence[Target] | None:
-        """None."""
         return None
 
-    def is_older(self, target: Target, txids: Collection[int]) -> bool:  # noqa: ARG002 - the signature is the Protocol's
-        """No transaction is."""
+    @override
+    def is_older(self, target: Target, txids: Collection[int]) -> bool:
         return False
 
+    @override
     def ask(self, table: TableName, reason: str) -> None:
-        """Only a log line: a keeper is not there to look."""
-        log.warning("rows are to be looked at", table=str(table), reason=reason)
+        log.warning("rows should be looked at", table=str(table), reason=reason)
 
 
 class Adaptation:
-    """Decides for one lane whether work that failed is done again. One thread."""
+    """Decides for one lane whether failed work is done again. One thread."""
 
     def __init__(
         self,
@@ -87,7 +87,14 @@ class Adaptation:
         clock: Clock,
         retry: RetryPolicy,
     ) -> None:
-        """Join the parts; `take` gives the lane its new targets."""
+        """Join the parts.
+
+        Args:
+            shapes: what the tables are like now.
+            take: gives the lane its new targets.
+            clock: waits.
+            retry: how long Postgres is waited for.
+        """
         self.shapes = shapes
         self._take = take
         self._clock = clock
@@ -95,8 +102,11 @@ class Adaptation:
         self._has_waited = False
 
     def renew(self) -> bool:
-        """Take the new shape, if there is one; whether there was. Waits for Postgres:
-        unseen is not unchanged.
+        """Take the tables' new shape; return whether there was one.
+
+        Raises:
+            TargetMismatch: the process has to restart.
+            TransientError: Postgres stayed away.
         """
         targets = self._retry.call(self.shapes.renewed)
         if targets is None:
@@ -105,28 +115,30 @@ class Adaptation:
         return True
 
     def again(self, error: VectrueError) -> bool:
-        """Whether to do the work again that raised this; waits once where no change
-        explains it.
+        """Whether to do failed work again; waits once where no change explains it.
+
+        Args:
+            error: what the work raised.
 
         Raises:
-            TargetMismatch: the process has to start again.
+            TargetMismatch: the process has to restart.
             Stopping: asked to stop while waiting.
         """
-        if isinstance(error, TargetMismatch) or not isinstance(
-            error, ConfigurationError | PoisonEvent
-        ):
+        if isinstance(error, TargetMismatch):
+            return False
+        if not isinstance(error, ConfigurationError | PoisonEvent):
             return False
         if self.renew():
             return True
         if self._has_waited:
             self._has_waited = False
             return False
-        log.warning("the database does not fit the settings; looking once more", reason=str(error))
+        log.warning("the database does not fit the settings; looking again", reason=str(error))
         self._has_waited = True
         self._clock.wait(LOOK_SECONDS)
         self.renew()
         return True
 
     def settled(self) -> None:
-        """The work is done: the next mismatch is another one."""
+        """Note that the work is done: the next mismatch is another one."""
         self._has_waited = False

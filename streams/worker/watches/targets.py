@@ -1,9 +1,9 @@
-"""Whether what is there is still what this worker works for: looked at every few
-seconds, and whenever a lane stumbles.
+"""Whether the database still is what this worker works for: looked at every few
+seconds, and whenever a lane fails over it.
 
-Other models or columns: the process starts again. Another key: the lane takes it where
-it is. Something that hides rows or takes our columns away: the process ends and says
-so. Changes that are not captured: said, and the rows looked at.
+Other models or columns: the process restarts. Another key: the lane takes it. Something
+that hides rows or takes our columns away: the process ends with the reason. Changes
+that are not captured: logged, and the rows looked at.
 
 Hazard: a migration or an `init` passes through states that look broken. So a difference
 counts once two looks in a row have seen it.
@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 import structlog
+from typing_extensions import override
 
 from connectors.clock import SystemClock
 from connectors.ports import Clock
@@ -33,27 +34,33 @@ from streams.common import embedders
 from streams.common import targets as target_rules
 from streams.common.embedders import Embedders
 from streams.worker.watches.settings import SettingsWatch
+from streams.worker.watches.shapes import Shapes
 
 log = structlog.get_logger()
 
-_SAY_AGAIN_SECONDS = 60.0
-"""A difference that stays is a log line a minute: rare enough to read, often enough to
+_LOG_AGAIN_SECONDS = 60.0
+"""A difference that stays is logged once a minute: rare enough to read, often enough to
 be found.
 """
 
+_NEVER = float("-inf")
 
-class TargetWatcher:
+
+class TargetWatcher(Shapes):
     """Looks at everything configured, for one worker. One thread, the lane's."""
 
     def __init__(self, settings: Settings, role: str, clock: Clock | None = None) -> None:
-        """Remember where to ask; the clock is the system's when left out."""
+        """Open nothing yet.
+
+        Args:
+            settings: what is configured.
+            role: of the worker.
+            clock: the system's when left out.
+        """
         self._settings = settings
         self._role = role
         self._clock = clock or SystemClock()
-        self._patient = True
-        """Until the start is over: then a lane would wait for a table that somebody
-        locks.
-        """
+        self._has_started = False
         self._session = Session(
             settings.postgres.dsn,
             role=f"{role} targets",
@@ -65,28 +72,30 @@ class TargetWatcher:
         self._shape: Shape | None = None
         self._found: list[ShapeDifference] = []
         """Of the last look."""
-        self._said: dict[ShapeDifference, float] = {}
-        """When a difference that is there was last said."""
-        self._noted = float("-inf")
-        """When it was last noted that somebody looks."""
+        self._logged_at: dict[ShapeDifference, float] = {}
+        """When a difference was last logged."""
+        self._noted_at = _NEVER
+        """When it was last noted that this worker looks."""
         self._file = SettingsWatch(settings, role)
-        self._asked: dict[ShapeDifference, float] = {}
-        """When the rows that it keeps from being captured were last asked to be looked
-        at.
+        self._asked_at: dict[ShapeDifference, float] = {}
+        """When a look at the rows that it keeps from being captured was last asked
+        for.
         """
 
     def start(self) -> tuple[list[Target], Embedders]:
-        """The targets and their models, opened but not loaded.
+        """Find the targets and their models.
+
+        Returns:
+            the columns that are kept true; the models, opened but not loaded.
 
         Raises:
-            ConfigurationError: it will not work like this (tables, columns, model,
+            ConfigurationError: it cannot work like this (tables, columns, model,
                 dimensions, `init` not run).
             TransientError: Postgres does not answer.
         """
         try:
             while True:
-                # First: a step that is taken during the start must be noticed
-                # afterwards.
+                # First: a migration's step during the start must be noticed later.
                 self._seen = self._now()
                 try:
                     self._targets = target_rules.resolve(self._settings, self._session)
@@ -100,10 +109,10 @@ class TargetWatcher:
                         raise
         finally:
             self._session.close()
-            self._patient = False
+            self._has_started = True
 
     def has_moved(self) -> bool:
-        """Whether to start again, with the columns or models that are wanted now.
+        """Whether to restart, since other columns or models are wanted now.
 
         Raises:
             ConfigurationError: with what is wanted now this worker would not start.
@@ -111,56 +120,57 @@ class TargetWatcher:
         try:
             if self._now() == self._seen:
                 return False
-            embedders.for_targets(
-                self._settings, self._session, target_rules.resolve(self._settings, self._session)
-            )
+            targets = target_rules.resolve(self._settings, self._session)
+            embedders.for_targets(self._settings, self._session, targets)
         except TransientError:
+            # A later look, or the lane itself, will find out.
             self._session.close()
-            return False  # a later look, or the lane itself, tells
+            return False
         return True
 
     def look(self) -> Sequence[Target] | None:
-        """Compare everything with what is there, say what differs, and ask for looks
-        where changes are missed.
+        """Compare everything with the database, log what differs, and ask for looks at
+        rows whose changes are missed.
 
         Returns:
-            all targets, when a table's key has changed; None when none has.
+            all targets, when a table's key has changed; else None.
 
         Raises:
-            ConfigurationError: rows are hidden, or columns of ours are gone, and have
-                been at two looks in a row.
+            ConfigurationError: two looks in a row have found rows hidden, or columns of
+                ours gone.
         """
         try:
             shape = watched.read(self._session, self._settings)
             found = watched.found(shape, self._settings)
-            self._tell([one for one in found if one in self._found])
-            self._file.tell(self._session)
+            stayed = [difference for difference in found if difference in self._found]
+            self._report(stayed)
+            self._file.report(self._session)
         except TransientError as error:
             log.debug("what is configured could not be looked at", reason=str(error))
             self._session.close()
             return None
-        stayed = [one for one in found if one.effect is Effect.STOP and one in self._found]
         self._found, self._shape = found, shape
         self._note()
-        if stayed:
-            raise ConfigurationError(stayed[0].difference.sentence, fix=stayed[0].difference.fix)
+        for difference in stayed:
+            if difference.effect is Effect.STOP:
+                told = difference.difference
+                raise ConfigurationError(told.sentence, fix=told.fix)
         return self._changed(shape)
 
     def is_edited(self) -> bool:
-        """Whether a process that starts again would run with other settings."""
+        """Whether a restarted process would run with other settings."""
         return self._file.is_edited()
 
     def is_set_up_now(self) -> bool:
-        """Whether a `vectrue init` is at work in the database: what is missing may be
-        about to come.
-        """
+        """Whether `vectrue init` is running: it may be about to make what is missing."""
         return is_set_up_now(self._session)
 
+    @override
     def renewed(self) -> Sequence[Target] | None:
-        """As `streams.worker.watches.shapes.Shapes` says."""
         if self.has_moved():
             raise TargetMismatch(
-                "vectrue.targets has changed", fix="the worker starts again with what it wants now"
+                "vectrue.targets has changed",
+                fix="no action needed: the worker restarts with what it wants now",
             )
         try:
             self._shape = watched.read(self._session, self._settings)
@@ -169,92 +179,100 @@ class TargetWatcher:
             raise
         return self._changed(self._shape)
 
+    @override
     def is_older(self, target: Target, txids: Collection[int]) -> bool:
-        """As `streams.worker.watches.shapes.Shapes` says."""
-        shape = self._shape.of(target.table) if self._shape else None
-        return (
-            shape is not None
-            and bool(txids)
-            and all(is_before(xid, shape.changed_by) for xid in txids)
-        )
+        shape = None if self._shape is None else self._shape.of(target.table)
+        if shape is None or not txids:
+            return False
+        return all(is_before(xid, shape.changed_by) for xid in txids)
 
+    @override
     def ask(self, table: TableName, reason: str) -> None:
-        """As `streams.worker.watches.shapes.Shapes` says."""
         self._ask([table], reason)
 
     def _limit(self, connection: Connection) -> None:
-        (limit_waits if self._patient else watched.impatient)(connection)
+        # Once started, a lane must not wait here for a table that is locked.
+        if self._has_started:
+            watched.impatient(connection)
+        else:
+            limit_waits(connection)
 
     def _changed(self, shape: Shape) -> Sequence[Target] | None:
-        """The targets with their keys as they are now, if any is another; columns and
-        models are `has_moved`'s.
+        """Take the tables' keys; return the targets if a key has changed, else None.
+
+        Columns and models are `has_moved`'s business.
         """
         targets = [_with_key(target, shape) for target in self._targets]
         if targets == self._targets:
             return None
-        for target in sorted(
-            {t.table for t in targets} - {t.table for t in targets if t in self._targets}
-        ):
-            key = next(
-                ", ".join(f"{c.name} {c.type}" for c in t.key) for t in targets if t.table == target
-            )
+        changed: dict[TableName, Target] = {}
+        for target in targets:
+            if target not in self._targets:
+                changed.setdefault(target.table, target)
+        for table, target in sorted(changed.items()):
             log.warning(
-                "the table's key has changed: the worker takes it as it is now",
-                table=str(target),
-                key=key,
+                "the table's key has changed: the worker takes the new one",
+                table=str(table),
+                key=", ".join(f"{column.name} {column.type}" for column in target.key),
             )
         self._targets = targets
         return targets
 
-    def _tell(self, stayed: Sequence[ShapeDifference]) -> None:
+    def _report(self, stayed: Sequence[ShapeDifference]) -> None:
         metrics.DIFFERENCES.labels(self._role).set(len(stayed))
-        now, again = self._clock.monotonic(), self._settings.keeper.stale_seconds
+        now = self._clock.monotonic()
         for one in stayed:
-            if now - self._said.get(one, float("-inf")) >= _SAY_AGAIN_SECONDS:
-                self._said[one] = now
+            if now - self._logged_at.get(one, _NEVER) >= _LOG_AGAIN_SECONDS:
+                self._logged_at[one] = now
                 log.warning(
-                    "what is configured is not what is there",
+                    "the database differs from what is configured",
                     reason=f"{one.difference.sentence}: {one.difference.fix}",
                 )
-            if one.effect is Effect.MISSED and now - self._asked.get(one, float("-inf")) >= again:
+            if one.effect is Effect.MISSED and self._is_ask_due(one, now):
                 self._ask_about(one, one.difference.sentence)
-                self._asked[one] = now
-        for one in [one for one in self._said if one not in stayed]:
-            del self._said[one]
-            log.info("what is configured is there again", before=one.difference.sentence)
-            if one in self._asked:
-                self._ask_about(one, f"changes were missed while {one.difference.sentence}")
-                del self._asked[one]
+                self._asked_at[one] = now
+        for one in list(self._logged_at):
+            if one not in stayed:
+                self._end(one)
+
+    def _is_ask_due(self, one: ShapeDifference, now: float) -> bool:
+        asked_at = self._asked_at.get(one, _NEVER)
+        return now - asked_at >= self._settings.keeper.stale_seconds
+
+    def _end(self, one: ShapeDifference) -> None:
+        """Report that a difference is over."""
+        del self._logged_at[one]
+        log.info("the database is as configured again", before=one.difference.sentence)
+        if one in self._asked_at:
+            self._ask_about(one, f"changes were missed while {one.difference.sentence}")
+            del self._asked_at[one]
 
     def _note(self) -> None:
         now = self._clock.monotonic()
-        if now - self._noted < rounds.WATCH_SECONDS:
+        if now - self._noted_at < rounds.WATCH_SECONDS:
             return
         try:
             if schema.exists(self._session, "vectrue.rounds"):
                 rounds.note(
                     self._session, self._settings.kafka.topic_prefix, "watch", rounds.WATCH_SECONDS
                 )
-            self._noted = now
+            self._noted_at = now
         except TransientError as error:
             log.debug("the look could not be noted", reason=str(error))
             self._session.close()
 
     def _ask_about(self, one: ShapeDifference, reason: str) -> None:
-        self._ask(
-            [table.table for table in self._settings.tables] if one.table is None else [one.table],
-            reason,
-        )
+        if one.table is not None:
+            self._ask([one.table], reason)
+        else:
+            self._ask([table.table for table in self._settings.tables], reason)
 
     def _ask(self, tables: Sequence[TableName], reason: str) -> None:
         if schema.exists(self._session, "vectrue.looks"):
             looks.ask(self._session, self._settings.kafka.topic_prefix, tables, reason)
         else:
             log.warning(
-                (
-                    "rows are to be looked at, and `vectrue init` was not run since this is written "
-                    "down"
-                ),
+                "rows should be looked at, which is not recorded until `vectrue init` is run",
                 tables=[str(table) for table in tables],
                 reason=reason,
             )
@@ -264,25 +282,29 @@ class TargetWatcher:
             return []
         # Another search path may give a text another meaning, and a session takes it
         # when it is opened.
-        sessions = self._session.rows(
-            queries.text("recorded_meaning"), {"prefix": self._settings.kafka.topic_prefix}
-        )
-        return [*self._session.rows(queries.text("all_targets")), *sessions]
+        prefix = self._settings.kafka.topic_prefix
+        meaning = self._session.rows(queries.text("recorded_meaning"), {"prefix": prefix})
+        return self._session.rows(queries.text("all_targets")) + meaning
 
 
 def is_set_up_now(session: Session) -> bool:
-    """Whether a `vectrue init` is at work in the database; False where that cannot be
-    asked.
+    """Whether `vectrue init` is running in the database; False where that is not
+    known.
+
+    Args:
+        session: of the database.
     """
     try:
         return locks.is_held(session, "init")
     except VectrueError as error:
-        log.debug("whether `vectrue init` is at work is not known", reason=str(error))
+        log.debug("whether `vectrue init` is running is not known", reason=str(error))
         return False
 
 
 def _with_key(target: Target, shape: Shape) -> Target:
     there = shape.of(target.table)
-    # Between two steps of a migration a table has no key; the old one goes on until
-    # there is another.
-    return target if there is None or not there.key else replace(target, key=there.key)
+    # Between two steps of a migration a table has no key. The old one stays until there
+    # is another.
+    if there is None or not there.key:
+        return target
+    return replace(target, key=there.key)

@@ -1,4 +1,4 @@
-"""Composition: the parts of a worker's watch of its topics, real ones, joined."""
+"""Composition: the real parts of a worker's watch of its topics, joined."""
 
 from collections.abc import Callable, Sequence
 from typing import Literal
@@ -24,8 +24,7 @@ def open_watch(
     targets: Sequence[Target],
     clock: Clock,
 ) -> tuple[TopicWatch, HandledPositions]:
-    """The watch of these topics, and what tells it how far the worker is; nothing is
-    opened yet.
+    """Join the watch of a worker's topics; nothing is opened yet.
 
     Args:
         settings: everything.
@@ -33,29 +32,38 @@ def open_watch(
         topics: those that it consumes.
         targets: the columns, for chunks that are sent again.
         clock: tells the time.
+
+    Returns:
+        the watch, and the positions of the worker that it reads.
     """
     prefix = settings.kafka.topic_prefix
     dsn = settings.postgres.dsn
     session = Session(dsn, role=f"{role} topics", prefix=prefix, setup=limit_waits)
     notes = TopicNotes(session, prefix)
-    # Noted by the event loop's helper, while the watch waits for the broker: a
+    # The event loop's helper notes offsets while the watch waits for the broker: a
     # connection of its own.
-    positions = HandledPositions(
-        TopicNotes(Session(dsn, role=f"{role} offsets", prefix=prefix, setup=limit_waits), prefix)
-    )
+    offsets = Session(dsn, role=f"{role} offsets", prefix=prefix, setup=limit_waits)
+    positions = HandledPositions(TopicNotes(offsets, prefix))
 
     def lock() -> Callable[[], None] | None:
         return notes.lock(role)
 
-    respond = (
-        _look(settings, session)
-        if role == "live"
-        else _send_again(settings, session, targets, clock)
+    if role == "live":
+        respond = _look(settings, session)
+    else:
+        respond = _send_again(settings, session, targets, clock)
+    watch = TopicWatch(
+        settings,
+        role,
+        topics,
+        broker=KafkaOffsets(settings, clock),
+        notes=notes,
+        positions=positions,
+        respond=respond,
+        lock=lock,
+        clock=clock,
     )
-    broker = KafkaOffsets(settings, clock)
-    return TopicWatch(
-        settings, role, topics, broker, notes, positions, respond, lock, clock
-    ), positions
+    return watch, positions
 
 
 def _look(settings: Settings, session: Session) -> Respond:
@@ -64,7 +72,8 @@ def _look(settings: Settings, session: Session) -> Respond:
         if not tables:
             return "nothing: no rows travel through it"
         looks.ask(session, settings.kafka.topic_prefix, tables, surprise.what)
-        return f"all rows of {', '.join(map(str, tables))} are looked at"
+        names = ", ".join(str(table) for table in tables)
+        return f"all rows of {names} will be looked at"
 
     return respond
 
@@ -74,6 +83,6 @@ def _send_again(
 ) -> Respond:
     def respond(_: Surprise) -> str:
         runs = Replay(settings, session, KafkaOutbox(settings, targets), clock).send_again()
-        return f"the chunks of {len(runs)} replay runs are sent again"
+        return f"chunks of {len(runs)} replay runs were sent again"
 
     return respond

@@ -1,25 +1,24 @@
 """Watches the topics and the group of a worker: before it consumes, and then every few
 seconds in a thread.
 
-What it finds (`schemas.health.surprises`) it logs, and has the tables looked at whose
-events may have been missed; of the replay topic, the chunks are sent again. Offsets
-that mean nothing are set to the start of the log, which Kafka allows only while no
-member consumes it: so a worker that finds its topic made again leaves, and does that at
-its next start.
+What it finds (`schemas.health.surprises`) is logged, and the tables are looked at whose
+events may have been missed. Of the replay topic, the chunks are sent again. Offsets
+that mean nothing any more are set to the start of the log.
 
 Hazards:
-- The order is a rule: figures, then notes; ask for the looks, then set the offsets,
-  then note. Whatever is cut short is found again.
-- No topic is made here: it would be one with the broker's defaults, made by a role that
-  need not have that right. A missing one is named until `vectrue init` has made it;
-  Connect keeps its events meanwhile.
-- Kafka or Postgres away is no surprise.
+- Kafka allows offsets to be set only while no member consumes. So a worker that finds
+  its topic deleted and made again exits, and sets them at its next start.
+- The order is a rule: read the broker, then the notes; ask for the looks, then set the
+  offsets, then note. Whatever is cut short is found again.
+- No topic is created here: it would have the broker's defaults, and need a permission
+  that the role may not have. A missing one is reported until `vectrue init` has created
+  it; Connect keeps its events meanwhile.
+- Kafka or Postgres that is away is not a surprise.
 """
 
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
 import structlog
 
@@ -27,117 +26,67 @@ from connectors.ports import Clock
 from schemas.errors import EXIT_RESTART, ConfigurationError, Stopping, TransientError, VectrueError
 from schemas.health import surprises
 from schemas.health.lag import GroupLag, PartitionLag
-from schemas.health.surprises import Noted, Place, Surprise
+from schemas.health.surprises import Place, Surprise
 from schemas.rows.table import TableName
 from schemas.settings.reading import Settings
 from streams.worker.watches.positions import HandledPositions
+from streams.worker.watches.topic_state import GroupOffsets, TopicNoteStore, TopicState
 
 log = structlog.get_logger()
 
 CHECK_SECONDS = 5.0
-"""Between two looks: five requests and a query, and a topic made again is noticed well
-within a minute.
+"""Between two looks. A look takes five requests and a query; a topic made again is
+noticed well within a minute.
 """
 _QUIET_SECONDS = 30.0
-"""Between two lines about a service that is away."""
+"""Between two log lines about a service that is away."""
 _PAUSE_SECONDS = 0.5
 _START_SECONDS = 60.0
-"""Beyond the session time-out: how long a start waits for the members of before to
-leave the group.
+"""How long, beyond the session timeout, a start waits for earlier members to leave the
+group.
 """
 
 Leave = Callable[[int, str], None]
 
 
-class GroupOffsets(Protocol):
-    """The part of `connectors.kafka.offsets.KafkaOffsets` that is needed here."""
-
-    def topic_ids(self, topics: Sequence[str]) -> Mapping[str, str | None]:
-        """Ids of topics; None for one that is missing."""
-        ...
-
-    def read(self, groups: Mapping[str, Sequence[str]]) -> Mapping[str, GroupLag]:
-        """Where groups stand."""
-        ...
-
-    def set_offsets(self, group: str, offsets: Mapping[Place, int]) -> None:
-        """Commit offsets for a group without members."""
-        ...
-
-
-class TopicNoteStore(Protocol):
-    """The part of `connectors.postgres.health.topic_notes.TopicNotes` that is needed
-    here.
-    """
-
-    def noted(self, topics: Sequence[str]) -> Mapping[str, Noted]:
-        """What is remembered."""
-        ...
-
-    def remember(self, topic: str, topic_id: str, handled: Mapping[int, int | None]) -> None:
-        """Enter what a topic is now."""
-        ...
-
-
 Respond = Callable[[Surprise], str]
-"""Sees to it that what may have been missed is made good; returns what it did, in
-words. May raise VectrueError.
+"""Repairs what may have been missed; returns what it did, in words. May raise
+VectrueError.
+"""
+
+Lock = Callable[[], "Callable[[], None] | None"]
+"""Takes the lock that lets one worker of a group begin at a time. Returns what gives it
+back; None while another worker holds it.
 """
 
 
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """Everything at one time."""
-
-    ids: Mapping[str, str | None]
-    group: GroupLag
-    noted: Mapping[str, Noted]
-
-    def rows(self, topic: str) -> list[PartitionLag]:
-        return [
-            row for row in self.group.partitions if row.topic == topic and row.partition is not None
-        ]
-
-    @property
-    def there(self) -> list[str]:
-        return [topic for topic, topic_id in self.ids.items() if topic_id is not None]
-
-    def surprises(self) -> list[Surprise]:
-        found: list[Surprise] = []
-        for topic in self.there:
-            found += surprises.of_topic(
-                topic, self.ids[topic] or "", self.rows(topic), self.noted.get(topic)
-            )
-        return found
-
-
 class TopicWatch:
-    """Of one worker. `begin` and `tick` are called by one thread at a time."""
+    """The watch of one worker. `begin` and `tick` are called by one thread at a time."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 - the parts, joined in one place
+    def __init__(  # noqa: PLR0913 - the parts, joined in one place
         self,
         settings: Settings,
         role: Literal["live", "replay"],
         topics: Sequence[str],
+        *,
         broker: GroupOffsets,
         notes: TopicNoteStore,
         positions: HandledPositions,
         respond: Respond,
-        lock: Callable[[], "Callable[[], None] | None"],
+        lock: Lock,
         clock: Clock,
     ) -> None:
         """Join the parts.
 
         Args:
-            settings: the group, time-outs.
+            settings: the group and the timeouts.
             role: of the worker.
             topics: what it consumes.
-            broker: tells where topics and group stand.
+            broker: the topics and the group.
             notes: what is remembered of them.
-            positions: how far this worker is.
-            respond: makes good what may have been missed.
-            lock: takes the lock that lets one worker of the group begin at a time, and
-                returns what gives it back; None while another one holds it.
+            positions: how far this worker has come.
+            respond: repairs what may have been missed.
+            lock: lets one worker of the group begin at a time.
             clock: tells the time.
         """
         self._settings = settings
@@ -151,34 +100,41 @@ class TopicWatch:
         self._clock = clock
         self._ids: dict[str, str] = {}
         self._missing: set[str] = set()
-        self._unheld: dict[Place, float] = {}
-        self._complained = float("-inf")
+        self._unheld_since: dict[Place, float] = {}
+        self._complained_at = float("-inf")
 
     def begin(self) -> None:
-        """See what happened while this worker was not there. Nothing may be consumed
-        before.
+        """Look at what happened while this worker did not run.
+
+        Nothing may be consumed before.
 
         Raises:
             TransientError: Kafka or Postgres does not answer, or members of the group
-                do not leave a topic of before.
-            ConfigurationError: a right is missing, or `vectrue init` was not run.
+                go on reading a topic that was deleted and made again.
+            ConfigurationError: a permission is missing, or `vectrue init` was not run.
         """
         limit = self._settings.kafka.session_timeout_seconds + _START_SECONDS
         deadline = self._clock.monotonic() + limit
-        told = ""
-        while (waits_for := self._begin()) is not None:
+        logged = ""
+        while True:
+            waits_for = self._begin()
+            if waits_for is None:
+                return
             if self._clock.monotonic() > deadline:
                 raise TransientError(
                     f"{waits_for}, for {limit:g} s", fix="stop the other workers, then start them"
                 )
-            if waits_for != told:
-                told = waits_for
-                log.info("the worker waits before it consumes", reason=waits_for)
+            if waits_for != logged:
+                logged = waits_for
+                log.info("worker waits before it consumes", reason=waits_for)
             self._clock.wait(_PAUSE_SECONDS)
 
     def start(self, leave: Leave, client_id: str) -> None:
-        """Watch from now on, in a thread that ends with the process or when the clock
-        is stopped.
+        """Watch in a thread, which ends with the process or when the clock is stopped.
+
+        Args:
+            leave: ends the process with an exit code and a reason.
+            client_id: how the broker knows this worker.
         """
         threading.Thread(
             target=self._watch, args=(leave, client_id), name="topics", daemon=True
@@ -191,139 +147,146 @@ class TopicWatch:
             client_id: how the broker knows this worker.
 
         Returns:
-            why the worker has to be started again; None while it may go on.
+            why the worker has to restart; None while it may go on.
 
         Raises:
             VectrueError: something could not be read; the next call looks again.
         """
         seen = self._look()
-        self._tell_missing(seen)
-        other = [
-            topic
-            for topic in seen.there
-            if surprises.is_another(seen.ids[topic] or "", self._ids.get(topic, ""))
-        ]
+        self._report_missing(seen)
         found = seen.surprises()
         for surprise in found:
-            self._make_good(surprise)
-        leaving = [surprise.what for surprise in found if surprise.forget]
-        leaving += [f"topic {topic} was deleted and made again" for topic in other]
-        if leaving:
-            return f"{leaving[0]}: its offsets mean nothing any more"
+            self._repair(surprise)
+        cause = self._cause_to_leave(seen, found)
+        if cause is not None:
+            return f"{cause}: its offsets mean nothing any more"
         self._judge_gaps(seen, {surprise.topic for surprise in found})
-        for topic in seen.there:
+        for topic in seen.existing:
             self._remember(seen, topic)
         self._positions.begin(self._ids, self._reached(seen))
         return self._unheld_for_long(seen, client_id)
 
+    def _cause_to_leave(self, seen: TopicState, found: Sequence[Surprise]) -> str | None:
+        for surprise in found:
+            if surprise.forget:
+                return surprise.what
+        for topic, topic_id in seen.existing.items():
+            if surprises.is_another(topic_id, self._ids.get(topic, "")):
+                return f"topic {topic} was deleted and made again"
+        return None
+
     def _begin(self) -> str | None:
-        """Begin; or what has to be waited for."""
+        """Begin; or return what has to be waited for."""
         unlock = self._lock()
         if unlock is None:
-            return f"another worker of group {self._group} begins"
+            return f"another worker of group {self._group} is starting"
         try:
             seen = self._look()
             found = seen.surprises()
             for surprise in found:
-                self._make_good(surprise)
+                self._repair(surprise)
             forgotten = {surprise.topic for surprise in found if surprise.forget}
-            held = [
-                row
-                for topic in forgotten
-                for row in seen.rows(topic)
-                if row.current_offset is not None
-            ]
-            if held:
+            starts = self._starts(seen, forgotten)
+            if starts:
                 if seen.group.members or seen.group.error:
+                    topic, _ = next(iter(starts))
                     return (
-                        f"group {self._group} still has members that read {held[0].topic} as it "
-                        "was before"
+                        f"group {self._group} still has members that read {topic} as it was before"
                     )
-                starts = {
-                    (row.topic, row.partition or 0): row.log_start_offset or 0 for row in held
-                }
                 self._broker.set_offsets(self._group, starts)
-            for topic in seen.there:
+            for topic, topic_id in seen.existing.items():
                 self._remember(seen, topic, forgotten=topic in forgotten)
-                self._ids[topic] = seen.ids[topic] or ""
+                self._ids[topic] = topic_id
             self._positions.begin(self._ids, self._reached(self._look()))
         finally:
             unlock()
         return None
 
-    def _look(self) -> _Seen:
+    @staticmethod
+    def _starts(seen: TopicState, topics: Collection[str]) -> dict[Place, int]:
+        """Return the start of the log of each partition of these topics that has a
+        committed offset.
+        """
+        starts: dict[Place, int] = {}
+        for topic in topics:
+            for row in seen.rows(topic):
+                if row.current_offset is not None:
+                    starts[row.topic, row.partition or 0] = row.log_start_offset or 0
+        return starts
+
+    def _look(self) -> TopicState:
         ids = self._broker.topic_ids(self._topics)
         group = self._broker.read({self._group: self._topics})[self._group]
+        # The offsets may be those of the topic before or after a change.
         if self._broker.topic_ids(self._topics) != ids:
             raise TransientError("a topic changed while it was looked at")
-        return _Seen(ids, group, self._notes.noted(self._topics))
+        return TopicState(ids, group, self._notes.noted(self._topics))
 
-    def _make_good(self, surprise: Surprise) -> None:
+    def _repair(self, surprise: Surprise) -> None:
         done = self._respond(surprise)
         log.warning(
             "events may have been missed", topic=surprise.topic, reason=surprise.what, done=done
         )
 
-    def _remember(self, seen: _Seen, topic: str, *, forgotten: bool = False) -> None:
-        rows = [row for row in seen.rows(topic) if row.error is None and row.partition is not None]
-        reached = {
-            row.partition: row.log_start_offset if forgotten else surprises.handled(row)
-            for row in rows
-            if row.partition is not None
-        }
+    def _remember(self, seen: TopicState, topic: str, *, forgotten: bool = False) -> None:
+        reached: dict[int, int | None] = {}
+        for row in seen.rows(topic):
+            if row.error is None and row.partition is not None:
+                handled = row.log_start_offset if forgotten else surprises.handled(row)
+                reached[row.partition] = handled
         before = seen.noted.get(topic)
         topic_id = seen.ids[topic] or ""
         if before is None or before.topic_id != topic_id or _is_new(before.handled, reached):
             self._notes.remember(topic, topic_id, reached)
 
-    def _reached(self, seen: _Seen) -> dict[Place, int]:
-        """Up to where each partition was handled or had expired, by whomever."""
+    def _reached(self, seen: TopicState) -> dict[Place, int]:
+        """Return up to where each partition was handled or had expired, by any worker."""
         found: dict[Place, int] = {}
         for row in seen.group.partitions:
-            if row.partition is not None and (offset := surprises.handled(row)) is not None:
-                noted = seen.noted.get(row.topic)
-                found[row.topic, row.partition] = max(
-                    offset, noted.handled.get(row.partition, 0) if noted else 0
-                )
+            offset = None if row.partition is None else surprises.handled(row)
+            if row.partition is None or offset is None:
+                continue
+            noted = seen.noted.get(row.topic)
+            if noted is not None:
+                offset = max(offset, noted.handled.get(row.partition, 0))
+            found[row.topic, row.partition] = max(offset, 0)
         return found
 
-    def _judge_gaps(self, seen: _Seen, told: Collection[str]) -> None:
-        """Events that expired and were passed since the last look; of the topics in
-        `told` it is known by now.
+    def _judge_gaps(self, seen: TopicState, known: Collection[str]) -> None:
+        """Repair what expired before it was read, since the last look.
+
+        Args:
+            seen: what was seen now.
+            known: topics that are repaired already.
         """
-        starts = {
-            (row.topic, row.partition or 0): row.log_start_offset for row in seen.group.partitions
-        }
+        starts: dict[Place, int | None] = {}
+        for row in seen.group.partitions:
+            starts[row.topic, row.partition or 0] = row.log_start_offset
         for gap in self._positions.gaps():
             surprise = surprises.of_gap(gap, starts.get(gap.place))
-            if surprise is not None and surprise.topic not in told:
-                self._make_good(surprise)
+            if surprise is not None and surprise.topic not in known:
+                self._repair(surprise)
 
-    def _tell_missing(self, seen: _Seen) -> None:
-        missing = {topic for topic, topic_id in seen.ids.items() if topic_id is None}
+    def _report_missing(self, seen: TopicState) -> None:
+        missing = seen.ids.keys() - seen.existing.keys()
         for topic in sorted(missing - self._missing):
-            log.critical(
-                "a topic does not exist any more: vectrue init makes it again", topic=topic
-            )
+            log.critical("topic no longer exists: run `vectrue init`", topic=topic)
         for topic in sorted(self._missing - missing):
-            log.info("the topic exists again", topic=topic)
+            log.info("topic exists again", topic=topic)
         self._missing = missing
 
-    def _unheld_for_long(self, seen: _Seen, client_id: str) -> str | None:
-        """Partitions with events that no member of a settled group holds, although this
-        worker could.
-
-        A spare worker, which holds none by right, is not to blame while another one
-        holds some.
+    def _unheld_for_long(self, seen: TopicState, client_id: str) -> str | None:
+        """Return why to restart over partitions with events that no member of a settled
+        group holds, although this worker could.
         """
-        now, group = self._clock.monotonic(), seen.group
-        readers = {row.member.client_id for row in group.partitions if row.member is not None}
-        unheld = [row for row in group.partitions if row.member is None and row.waiting]
-        if group.state != "stable" or (readers and client_id not in readers):
-            unheld = []
-        places = {(row.topic, row.partition or 0): row for row in unheld}
-        self._unheld = {place: self._unheld.get(place, now) for place in places}
-        for place, since in self._unheld.items():
+        now = self._clock.monotonic()
+        places: dict[Place, PartitionLag] = {}
+        if self._could_hold(seen.group, client_id):
+            for row in seen.group.partitions:
+                if row.member is None and row.waiting:
+                    places[row.topic, row.partition or 0] = row
+        self._unheld_since = {place: self._unheld_since.get(place, now) for place in places}
+        for place, since in self._unheld_since.items():
             if now - since > self._settings.watchdog.idle_seconds:
                 return (
                     f"no worker of the group has held {places[place].name} for "
@@ -331,13 +294,26 @@ class TopicWatch:
                 )
         return None
 
+    @staticmethod
+    def _could_hold(group: GroupLag, client_id: str) -> bool:
+        """Whether this worker should hold any partition that no other worker holds.
+
+        A spare worker, which rightly holds none, should not while another one holds
+        some.
+        """
+        if group.state != "stable":
+            return False
+        readers = {row.member.client_id for row in group.partitions if row.member is not None}
+        return not readers or client_id in readers
+
     def _watch(self, leave: Leave, client_id: str) -> None:
         try:
             while True:
                 self._clock.wait(CHECK_SECONDS)
                 try:
                     reason = self.tick(client_id)
-                except ConfigurationError as error:  # a right was taken away
+                except ConfigurationError as error:
+                    # A permission was taken away.
                     leave(error.exit_code, str(error))
                     return
                 except Stopping:
@@ -350,28 +326,35 @@ class TopicWatch:
                     return
         except Stopping:
             return
-        except Exception as bug:  # noqa: BLE001 - not swallowed: nobody would watch any more, so the process ends
+        except Exception as bug:  # noqa: BLE001 - not swallowed: the process ends
+            # Without this thread nothing would watch the topics.
             leave(EXIT_RESTART, f"a bug in the watch of the topics ({bug!r})")
 
     def _complain(self, error: VectrueError) -> None:
         now = self._clock.monotonic()
-        if now - self._complained >= _QUIET_SECONDS:
-            self._complained = now
-            log.warning("the topics cannot be looked at", reason=str(error))
+        if now - self._complained_at >= _QUIET_SECONDS:
+            self._complained_at = now
+            log.warning("topics could not be looked at", reason=str(error))
 
 
-def tables_of(settings: Settings, topic: str) -> Collection[TableName]:
-    """The tables whose changes, or deferred rows, travel through a topic; none for a
-    topic without rows.
+def tables_of(settings: Settings, topic: str) -> Sequence[TableName]:
+    """Return the tables whose changes, or deferred rows, travel through a topic.
+
+    Args:
+        settings: the tables.
+        topic: one of the worker's.
     """
     tables = [table.table for table in settings.tables]
     if topic == settings.deferred_topic:
         return tables
-    return [table for table in tables if table.topic(settings.kafka.topic_prefix) == topic]
+    prefix = settings.kafka.topic_prefix
+    return [table for table in tables if table.topic(prefix) == topic]
 
 
 def _is_new(before: Mapping[int, int], reached: Mapping[int, int | None]) -> bool:
-    known = {partition: offset for partition, offset in reached.items() if offset is not None}
-    return any(
-        partition not in before or offset > before[partition] for partition, offset in known.items()
-    )
+    for partition, offset in reached.items():
+        if offset is None:
+            continue
+        if partition not in before or offset > before[partition]:
+            return True
+    return False

@@ -123,7 +123,7 @@ def test_what_waits_under_the_old_key_is_looked_for(place: Workplace, ddl: str) 
     workers = [place.start_worker("live"), place.start_worker("replay")]
     until(lambda: place.value("SELECT state FROM vectrue.replays") == "done", what="the run to end")
     until(
-        lambda: place.log("live").count("is of before the table's was changed") >= 2,
+        lambda: place.log("live").count("event is older than the table's key") >= 2,
         what="both rows to be met",
     )
     # The keeper may have looked at the rows already.

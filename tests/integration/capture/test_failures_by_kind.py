@@ -33,7 +33,7 @@ def place(make_workplace: MakeWorkplace) -> Workplace:
 def leaves(place: Workplace, worker: Process, code: int, *words: str) -> None:
     """The worker ends with this code, and says these words in its one last line."""
     assert worker.wait(120) == code, place.log("live")[-2000:]
-    last = [line for line in place.log("live").splitlines() if "worker leaves" in line][-1]
+    last = [line for line in place.log("live").splitlines() if "worker exits" in line][-1]
     for word in words:
         assert word in last
     assert ("Traceback" in place.log("live")) == (code == 70)

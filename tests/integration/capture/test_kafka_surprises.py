@@ -152,7 +152,7 @@ def test_a_topic_made_again_under_a_live_worker(place: Workplace, broker: Broker
     in_secret(place, "UPDATE questions SET question = 'its event went with the topic' WHERE id = 7")
     broker.delete()
     until(
-        lambda: "a topic does not exist any more" in place.log("live"),
+        lambda: "topic no longer exists" in place.log("live"),
         what="the topic to be missed",
     )
     assert worker.poll() is None

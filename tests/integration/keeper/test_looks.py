@@ -90,7 +90,7 @@ def test_what_joins_capture_is_looked_at(ready: Workplace) -> None:
     # the view counts nothing now
     written = "SELECT bool_and(embedding IS NOT NULL) FROM questions"
     until(lambda: place.value(written), what="its row to have a vector")
-    assert "a table that was to be looked at is gone" in place.log("replay")
+    assert "a table that should be looked at is gone" in place.log("replay")
     assert (
         "nothing to do"
         in place.vectrue("replay", "run", "--only", "missing", "-t", "questions").stdout

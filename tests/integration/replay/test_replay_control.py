@@ -228,7 +228,7 @@ def test_the_replay_waits_for_the_live_lane_and_says_why(filled: Workplace) -> N
     filled.vectrue("replay", "set", "rate=none")
     assert answer(filled, "run")["ok"]
     assert "replay waits" in filled.log("replay")
-    assert "replay goes on" in filled.log("replay")
+    assert "replay resumed" in filled.log("replay")
 
 
 def test_kills_at_random_points_count_every_row_once(filled: Workplace) -> None:

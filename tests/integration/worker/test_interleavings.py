@@ -184,7 +184,16 @@ class Stage:
         embedders = Embedders({target.model: EMBEDDER for target in found})
         settler = RowSettler(store, embedders, self.clock, retry, lane="live")
         settings = self.place.settings.live
-        return Sync(found, store, settler, self.outbox, self.clock, retry, settings, "vectrue")
+        return Sync(
+            found,
+            store,
+            settler,
+            self.outbox,
+            clock=self.clock,
+            retry=retry,
+            settings=settings,
+            origin="vectrue",
+        )
 
     def reset(self, *, with_vector: bool) -> None:
         """Row 1 has text A again, and A's vector or none; nobody holds a gate."""

@@ -56,7 +56,14 @@ class Lane:
         models = Embedders({target.model: embedder for target in found})
         settler = RowSettler(self.store, models, clock, retry, lane="live")
         self.sync = Sync(
-            found, self.store, settler, MemoryOutbox(), clock, retry, place.settings.live, "vectrue"
+            found,
+            self.store,
+            settler,
+            MemoryOutbox(),
+            clock=clock,
+            retry=retry,
+            settings=place.settings.live,
+            origin="vectrue",
         )
 
     def look_at(self, count: int) -> None:

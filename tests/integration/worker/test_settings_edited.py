@@ -16,8 +16,8 @@ from tests.support.workplace import Workplace
 
 pytestmark = pytest.mark.stack
 
-EDITED = "the settings file was edited under this worker"
-AS_BEFORE = "the settings file says again what this worker runs with"
+EDITED = "settings file was edited under this worker"
+AS_BEFORE = "settings file again says what this worker runs with"
 
 
 def seen(place: Workplace) -> list[dict[str, str]]:
@@ -85,7 +85,7 @@ def test_a_file_that_is_broken_or_gone_is_named_and_comes_back(ready: Workplace)
     worker = place.start_worker("live")
     replace(file, f"# a comment\n{text}")
     replace(file, f"{text}\n[tables\n")
-    said(place, "live", EDITED, "cannot be used any more")
+    said(place, "live", EDITED, "can no longer be used")
     replace(file, text)
     said(place, "live", AS_BEFORE, "")
     file.unlink()
@@ -187,7 +187,7 @@ def test_a_worker_that_comes_before_the_end_of_an_init_starts_again(ready: Workp
         assert locks.take(init, "init")
         worker = place.start("worker", "--role", "live", log="live")
         assert worker.wait(120) == 70
-        assert "`vectrue init` is at work" in place.log("live")
+        assert "`vectrue init` is running" in place.log("live")
     finally:
         init.close()
     until(lambda: not locks.is_held(place.session, "init"), what="the lock to end with its session")

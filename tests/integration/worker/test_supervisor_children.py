@@ -37,7 +37,7 @@ def test_sigterm_during_back_off_ends_it_with_zero(tmp_path: Path) -> None:
     """
     log = tmp_path / "log"
     supervisor = supervise(log, "raise SystemExit(70)")
-    until(lambda: said(log, "starting it again", 3), what="a few restarts")
+    until(lambda: said(log, "restarting it", 3), what="a few restarts")
     supervisor.send_signal(signal.SIGTERM)
     assert supervisor.wait(10) == 0
     assert "stopping the workers" in log.read_text(encoding="utf-8").splitlines()[-1]
@@ -59,7 +59,7 @@ def test_a_child_that_ignores_sigterm_is_killed_after_the_grace(tmp_path: Path) 
     until(lambda: said(log, "stopping the workers"), what="the first Ctrl-C")
     supervisor.send_signal(signal.SIGINT)
     assert supervisor.wait(120) == 0
-    assert said(log, "did not leave in time; killed")
+    assert said(log, "did not exit in time; killed")
     assert len(children) == 1
     assert not any(child.is_running() for child in children)
 
@@ -119,6 +119,6 @@ def test_back_off_survives_a_night_of_failures(tmp_path: Path) -> None:
     with log.open("ab") as output:
         command = [sys.executable, "-c", "\n".join(code), "1", "raise SystemExit(70)"]
         supervisor = subprocess.Popen(command, stdout=output, stderr=output)
-    until(lambda: said(log, "starting it again"), what="the pause")
+    until(lambda: said(log, "restarting it"), what="the pause")
     supervisor.send_signal(signal.SIGTERM)
     assert supervisor.wait(10) == 0  # and does not sit the pause out

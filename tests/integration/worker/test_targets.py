@@ -42,7 +42,7 @@ def test_a_change_of_model_is_a_command(ready: Workplace) -> None:
     second = other_model(place)
     for role in ("live", "replay"):
         refused = place.vectrue("worker", "--role", role, check=False)
-        lines = [line for line in refused.stderr.splitlines() if "worker leaves" in line]
+        lines = [line for line in refused.stderr.splitlines() if "worker exits" in line]
         assert refused.returncode == 78
         assert len(lines) == 1
         assert first in lines[0]

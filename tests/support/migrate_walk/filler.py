@@ -10,8 +10,8 @@ from confluent_kafka import Consumer, TopicPartition
 from connectors.kafka.client import client_config
 from schemas.messages.record import Record
 from schemas.settings.reading import Settings
-from streams.worker.lanes import open_lane
-from streams.worker.live_lag import Pause
+from streams.worker.lanes import open_replay
+from streams.worker.watches.live_lag import Pause
 from tests.support.prefork import Process
 from tests.support.waiting import let_pass
 from tests.support.workplace import Workplace
@@ -27,7 +27,7 @@ class Filler:
 
     def work_until(self, place: Workplace, ended: Process) -> None:
         """Work until a command has ended."""
-        lane = open_lane(place.settings, "replay")
+        lane = open_replay(place.settings)
         consumer = Consumer(
             client_config(place.settings, **{"group.id": "walk", "enable.auto.commit": False})
         )
@@ -51,7 +51,7 @@ class Filler:
                         _bytes(message.key()),
                         _bytes(message.value()),
                     )
-                    for step in lane.chunks.steps(record) if lane.chunks else ():
+                    for step in lane.chunks.steps(record):
                         if isinstance(step, Pause):
                             let_pass(step.seconds)
                     self._next = {**self._next, record.partition: record.offset + 1}

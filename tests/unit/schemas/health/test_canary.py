@@ -27,8 +27,8 @@ from schemas.rows.table import TableName
 from schemas.settings.reading import Settings, load
 from schemas.settings.sections import DeadLetterSettings
 from streams.operations.witness import transit as came
-from streams.worker.canary import CanaryArrivals, CanaryWriter
 from streams.worker.dead_letter_limit import DeadLetterLimit
+from streams.worker.watches.canary import CanaryArrivals, CanaryWriter
 from tests.support.lag import NOW, canary, report, transit, witness
 from tests.support.waiting import until
 

@@ -8,7 +8,7 @@ from prometheus_client import REGISTRY
 from schemas.health.lag_report import brief, witnessed
 from schemas.health.rounds import Round
 from schemas.health.severity import Severity
-from streams.worker import canary as canaries
+from streams.worker.watches import canary as canaries
 from tests.support.lag import canary, witness
 
 HOUR = 3600.0

@@ -73,7 +73,7 @@ def test_the_same_reason_is_left_after_three_restarts_and_told_once(bench: Bench
         bench.state = failed(f"publication nosuch does not exist at 0/{i:X}AB for xid {i}")
         told += bench.passes(restarts, 1)
     assert bench.restarted == [0, 1, 3]
-    assert told == ["the connector failed and is left: mend that, then run `vectrue init`"]
+    assert told == ["connector failed and is not restarted: fix the cause, then run `vectrue init`"]
 
 
 def test_running_between_two_failures_for_a_moment_is_no_recovery(bench: Bench) -> None:
@@ -147,7 +147,9 @@ def test_a_missing_connector_is_reported_and_not_made(bench: Bench) -> None:
     restarts = bench.make()
     bench.state = None
     assert bench.passes(restarts, 30) == []
-    assert bench.passes(restarts, 60) == ["Kafka Connect does not know the connector: vectrue init"]
+    assert bench.passes(restarts, 60) == [
+        "Kafka Connect does not know the connector: run `vectrue init`"
+    ]
     assert bench.restarted == []
 
 

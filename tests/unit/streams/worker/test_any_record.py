@@ -20,8 +20,8 @@ from schemas.messages.record import Record
 from schemas.rows.document import Reading
 from schemas.rows.table import TableName
 from schemas.settings.sections import DeadLetterSettings
-from streams.worker.canary import CanaryArrivals
 from streams.worker.dead_letter_limit import DeadLetterLimit
+from streams.worker.watches.canary import CanaryArrivals
 from tests.support import malformed
 from tests.support.sync_bench import Bench
 from tests.unit.streams.worker import test_replay as test_chunks

@@ -61,10 +61,10 @@ def bench(shapes: Shapes) -> Bench:
         made.store,
         made.settler,
         made.outbox,
-        made.clock,
-        parts._retry,
-        parts._settings,
-        "vectrue",
+        clock=made.clock,
+        retry=parts._retry,
+        settings=parts._settings,
+        origin="vectrue",
         shapes=shapes,
     )
     return made
@@ -215,11 +215,11 @@ def chunks_with(bench: "test_chunks.Bench", shapes: Shapes, *key: KeyColumn) -> 
         [with_key(bench.target, *key)],
         bench.store,
         bench.store,
-        parts._settler,
+        parts._rows._settler,
         bench.outbox,
-        bench.clock,
-        parts._retry,
-        load(replay={"micro_batch": 2}),
+        clock=bench.clock,
+        retry=parts._retry,
+        settings=load(replay={"micro_batch": 2}),
         shapes=shapes,
     )
 

@@ -166,7 +166,14 @@ class World:
     def sync(self, store: Store) -> Sync:
         settler = RowSettler(store, EMBEDDERS, self.clock, self.retry, lane="live")
         return Sync(
-            [TARGET], store, settler, self.outbox, self.clock, self.retry, SETTINGS.live, "vectrue"
+            [TARGET],
+            store,
+            settler,
+            self.outbox,
+            clock=self.clock,
+            retry=self.retry,
+            settings=SETTINGS.live,
+            origin="vectrue",
         )
 
     def live(self, *batches: slice) -> Paused:
@@ -190,7 +197,14 @@ class World:
         store = PausingStore(self)
         settler = RowSettler(store, EMBEDDERS, self.clock, self.retry, lane="replay")
         chunks = Chunks(
-            [TARGET], store, self.store, settler, self.outbox, self.clock, self.retry, SETTINGS
+            [TARGET],
+            store,
+            self.store,
+            settler,
+            self.outbox,
+            clock=self.clock,
+            retry=self.retry,
+            settings=SETTINGS,
         )
         chunk = Chunk(
             run=uuid4(),

@@ -1,4 +1,4 @@
-"""How a worker ends over a mismatch: to start anew where a migration took a step, for
+"""How a worker ends over a mismatch: to be restarted where a migration took a step, for
 good where nothing changed.
 """
 
@@ -11,16 +11,17 @@ import pytest
 
 from connectors.twins.memory import MemoryClock
 from schemas.errors import ConfigurationError, TargetMismatch
-from streams.worker import app
+from schemas.settings.reading import Settings
+from streams.worker import app, runner
 from streams.worker.watches.watchdog import Heartbeat
 from tests.support.leaving import Left, exit_codes
 
 
-def runner(**lane: Any) -> app.Runner:
-    faust: Any = SimpleNamespace(should_stop=False)
-    parts: Any = SimpleNamespace(clock=MemoryClock(), sync=None, arrivals=None, chunks=None, **lane)
+def runner_of(**parts: Any) -> "runner.Runner[Any]":
+    application: Any = SimpleNamespace(should_stop=False)
+    lane: Any = SimpleNamespace(clock=MemoryClock(), **parts)
     positions: Any = SimpleNamespace(saw=lambda _: None)
-    return app.Runner(faust, parts, Heartbeat(0.0, ["sync"]), positions)
+    return runner.Runner(application, lane, Heartbeat(0.0, ["sync"]), positions)
 
 
 def watcher(has_moved: Callable[[], bool], *elsewhere: str) -> Any:
@@ -54,12 +55,11 @@ def test_a_step_of_a_migration_ends_no_worker_for_good(
     elsewhere: tuple[str, ...],
     code: int,
 ) -> None:
-    """A swap renames columns: a lane that meets it as a missing column starts anew; a
+    """A swap renames columns: a lane that meets it as a missing column is restarted; a
     real mistake stays one.
 
-    A look at what is wanted now that fails is no way out of the loop's body either.
-    Where the settings file is another one, or `init` is at work, starting anew may
-    help.
+    A look at what is wanted now that fails is not a way out of the loop's body either.
+    Where the settings file was edited, or `init` is running, a restart may help.
     """
     left = exit_codes(monkeypatch)
 
@@ -71,24 +71,24 @@ def test_a_step_of_a_migration_ends_no_worker_for_good(
             raise changed
         return changed
 
-    running = runner(watcher=watcher(has_moved, *elsewhere))
+    running = runner_of(watcher=watcher(has_moved, *elsewhere))
     with pytest.raises(Left):
-        asyncio.run(running._guarded(work()))
+        asyncio.run(running.guarded(work()))
     assert left == [code]
 
 
 def test_a_lane_that_is_joined_wrongly_is_a_bug(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No setting mends it: 70 and a traceback, not 78, after which nobody would start
-    the worker again.
+    """No setting fixes it: 70 and a traceback, not 78, after which the worker would not
+    be restarted.
     """
     left = exit_codes(monkeypatch)
-    message = SimpleNamespace(
-        topic="t", partition=0, offset=1, key=b"", value=b"", headers=(), timestamp=0
-    )
-    running = runner(watcher=watcher(lambda: False))
+    lane: Any = SimpleNamespace(clock=MemoryClock())
+    parts: Any = SimpleNamespace()
+
+    async def work() -> None:
+        app.build(Settings(), lane, Heartbeat(0.0, ["sync"]), parts, client_id="c")
+
+    running = runner_of(watcher=watcher(lambda: False))
     with pytest.raises(Left):
-        asyncio.run(running._guarded(running._work_off(SimpleNamespace(message=message))))
+        asyncio.run(running.guarded(work()))
     assert left == [70]
-    for body in (running.live(None, 1, 1.0), running.deferred(None)):
-        with pytest.raises(TypeError, match="this lane is not the live one"):
-            asyncio.run(body)

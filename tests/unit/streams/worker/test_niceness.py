@@ -12,7 +12,7 @@ from streams.worker import niceness
 GROUP = "/proc/self/autogroup"
 SHOW_GROUP = f"from pathlib import Path; print(Path('{GROUP}').read_text().split()[-1:])"
 STEP_BACK = (
-    "import os; from streams.worker.niceness import step_back; step_back(7); print(os.nice(0));"
+    "import os; from streams.worker.niceness import lower_priority; lower_priority(7); print(os.nice(0));"
     + SHOW_GROUP
 )
 # A shell's script: the worker is not the leader of the session, and what comes after it
@@ -75,5 +75,5 @@ def test_a_session_without_a_group_is_left_alone(
     none.write_text("", encoding="ascii")
     monkeypatch.setattr(niceness, "_AUTOGROUP", none)
     monkeypatch.setattr(os, "getsid", lambda _: os.getpid())
-    niceness.step_back(0)
+    niceness.lower_priority(0)
     assert none.read_text(encoding="ascii") == ""

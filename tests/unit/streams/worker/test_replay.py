@@ -46,7 +46,14 @@ class Bench:
         )
         settings = load(replay={"micro_batch": micro_batch})
         self.chunks = Chunks(
-            [self.target], self.store, self.store, settler, self.outbox, self.clock, retry, settings
+            [self.target],
+            self.store,
+            self.store,
+            settler,
+            self.outbox,
+            clock=self.clock,
+            retry=retry,
+            settings=settings,
         )
 
     def chunk(

@@ -13,7 +13,7 @@ from connectors.twins.memory import MemoryClock
 from schemas.errors import Stopping
 from schemas.messages.record import Record
 from schemas.settings.sections import WatchdogSettings
-from streams.worker.app import Runner
+from streams.worker.agents import LiveAgents
 from streams.worker.watches.watchdog import Heartbeat, judge
 from tests.support.leaving import Left, exit_codes
 
@@ -47,7 +47,7 @@ class World:
         arrivals = SimpleNamespace(topic=CANARY, steps=self._arrive)
         lane = SimpleNamespace(sync=sync, arrivals=arrivals, clock=self.clock)
         positions = SimpleNamespace(saw=list)
-        self.runner = Runner(
+        self.agents = LiveAgents(
             cast("Any", self.app), cast("Any", lane), self.heartbeat, cast("Any", positions)
         )
 
@@ -70,7 +70,7 @@ class World:
                 world.happened.append(f"ack {event.message.offset}")
                 world.at_ack()
 
-        asyncio.run(self.runner.live(Stream(), 64, 0.0))
+        asyncio.run(self.agents.live(Stream(), 64, 0.0))
 
 
 def event(topic: str, offset: int) -> Any:

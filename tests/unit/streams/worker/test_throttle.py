@@ -7,8 +7,8 @@ import pytest
 
 from connectors.twins.memory import LedgerEntry
 from schemas.messages.record import Record
-from streams.worker.live_lag import LiveFirst, LiveView, Pause
 from streams.worker.replay import HOLD_SECONDS
+from streams.worker.watches.live_lag import LiveFirst, LiveView, Pause
 from tests.unit.streams.worker.test_replay import Bench
 
 

@@ -75,7 +75,7 @@ def said(bench: Bench, looks: int, seconds: float = 3.0) -> int:
     with capture_logs() as logs:
         for _ in range(looks):
             bench.look(seconds)
-    return sum("is not what is there" in line["event"] for line in logs)
+    return sum("differs from what is configured" in line["event"] for line in logs)
 
 
 def test_a_difference_that_passes_between_two_looks_ends_nothing(bench: Bench) -> None:

@@ -11,6 +11,7 @@ from connectors.twins.memory import MemoryClock
 from schemas.errors import TransientError
 from schemas.health.lag import GroupLag, Member, PartitionLag
 from schemas.health.surprises import Noted, Place, Surprise
+from schemas.messages.record import Record
 from schemas.settings.reading import Settings
 from streams.worker.watches.positions import HandledPositions
 from streams.worker.watches.topics import CHECK_SECONDS, TopicWatch, tables_of
@@ -37,8 +38,17 @@ class World:
     def __post_init__(self) -> None:
         self.positions = HandledPositions(self)
         self.settings = Settings(kafka={"topic_prefix": "p"}, watchdog={"idle_seconds": 60})
-        parts = (self, self, self.positions, self.respond, self.lock, self.clock)
-        self.watch = TopicWatch(self.settings, "live", [TOPIC], *parts)
+        self.watch = TopicWatch(
+            self.settings,
+            "live",
+            [TOPIC],
+            broker=self,
+            notes=self,
+            positions=self.positions,
+            respond=self.respond,
+            lock=self.lock,
+            clock=self.clock,
+        )
 
     def topic_ids(self, topics: Sequence[str]) -> Mapping[str, str | None]:
         return dict.fromkeys(topics, self.topic_id)
@@ -114,7 +124,7 @@ def test_a_worker_that_works_is_no_surprise(world: World) -> None:
     """Its own commits, retention behind it, and its redeliveries; each is noted once."""
     for offset in (5, 9, 20):
         world.log(0, offset)
-        world.positions.saw([((TOPIC, 0), seen) for seen in range(offset)])
+        world.positions.saw(Record(TOPIC, 0, seen, None, None) for seen in range(offset))
         world.commit(offset)
         assert world.tick() is None
     world.log(20, 20)
@@ -137,7 +147,8 @@ def test_events_that_expired_between_two_looks_are_found_by_their_gap(world: Wor
     """The worker was given 0 to 4, then 12: by the next look its commit is past the new
     start of the log.
     """
-    world.positions.saw([((TOPIC, 0), offset) for offset in (0, 1, 2, 3, 4, 12, 14)])
+    offsets = (0, 1, 2, 3, 4, 12, 14)
+    world.positions.saw(Record(TOPIC, 0, offset, None, None) for offset in offsets)
     world.log(12, 15)
     world.commit(15)
     assert world.tick() is None
@@ -203,7 +214,7 @@ def test_a_partition_that_nobody_holds_ends_the_worker(world: World) -> None:
 def test_one_worker_begins_at_a_time(world: World) -> None:
     """A start that is held up by another one for too long says so."""
     world.locked = True
-    with pytest.raises(TransientError, match="another worker of group p-live begins"):
+    with pytest.raises(TransientError, match="another worker of group p-live is starting"):
         world.watch.begin()
 
 

@@ -1,14 +1,14 @@
 """The canary: written every few seconds by a thread of the live worker, and noted when
 it comes back.
 
-One of several live workers writes in a period: the database decides. Only the canary's
-arrival says that changes arrive, so nothing here makes an arrival of its own.
+One of several live workers writes in a period: the database decides which. The canary's
+arrival is the only proof that changes arrive, so nothing here writes an arrival itself.
 
 Hazards:
 - An arrival that cannot be noted holds nothing up: it is logged, and the canary is
   late, which is then true.
-- A service that is away is logged once and asked again; any other exception is a bug
-  and ends the process, since a thread that died in silence would make everything red,
+- A service that is away is logged once and asked again. Any other exception is a bug
+  and ends the process, since a thread that died in silence would leave every report red
   for ever.
 """
 
@@ -35,49 +35,61 @@ log = structlog.get_logger()
 
 T = TypeVar("T")
 
-_AGAIN_SECONDS = 1.0
-"""Pause after an error: short, for a beat that is not written makes the canary late."""
+_RETRY_SECONDS = 1.0
+"""Pause after an error: short, since a beat that is not written makes the canary late.
+"""
 
 Leave = Callable[[str, BaseException], None]
 """Ends the process, with the reason and the bug."""
+
 Handle = Callable[[Sequence[Record]], None]
+"""Handles change events; raises as `streams.worker.live.Sync.steps`."""
 
 
 class CanaryWriter:
-    """Writes the beats, and notes where the slot stands."""
+    """Writes the beats, and notes the slot's position."""
 
     def __init__(
-        self, desk: CanaryStore, look: Callable[[], Witness], clock: Clock, every_seconds: float
+        self, store: CanaryStore, look: Callable[[], Witness], clock: Clock, every_seconds: float
     ) -> None:
-        """Join the parts; `look` is asked after each beat, for the metrics."""
-        self._desk = desk
+        """Join the parts.
+
+        Args:
+            store: takes the beats.
+            look: called after each beat, for the metrics.
+            clock: waits.
+            every_seconds: the period.
+        """
+        self._store = store
         self._look = look
         self._clock = clock
         self._every = every_seconds
         self._trouble: str | None = None
 
     def start(self, leave: Leave) -> None:
-        """Begin, in a thread that ends with the process or when the clock is stopped;
-        `leave` is told of a bug.
+        """Start the thread. It ends with the process, or when the clock is stopped.
+
+        Args:
+            leave: called on a bug.
         """
         threading.Thread(target=self._keep, args=(leave,), name="canary", daemon=True).start()
 
     def tick(self) -> float:
-        """Write a beat if it is due; returns the seconds until the next look."""
+        """Write a beat if it is due; return the seconds until the next call."""
         try:
-            wait = again(lambda: self._desk.beat(self._every))
-            self._desk.note_slot(self._every)
+            wait = retry_once(lambda: self._store.beat(self._every))
+            self._store.note_slot(self._every)
             note(self._look())
         except Stopping:
             raise
         except VectrueError as error:
             if self._trouble is None:
-                log.warning("the canary is not written; tried again", reason=str(error))
+                log.warning("canary could not be written; retrying", reason=str(error))
             self._trouble = str(error)
             forget()
-            return min(_AGAIN_SECONDS, self._every)
+            return min(_RETRY_SECONDS, self._every)
         if self._trouble is not None:
-            log.info("the canary is written again", reason_before=self._trouble)
+            log.info("canary is written again", reason_before=self._trouble)
             self._trouble = None
         return wait
 
@@ -87,47 +99,63 @@ class CanaryWriter:
                 self._clock.wait(self.tick())
         except Stopping:
             return
-        except Exception as bug:  # noqa: BLE001 - a thread that ended in silence would make everything red
+        except Exception as bug:  # noqa: BLE001 - not swallowed: the process ends
             leave(f"a bug in the thread of the canary ({bug!r})", bug)
 
 
 class CanaryArrivals:
-    """Notes the beats that came back; the live lane calls it once the changes of the
-    same batch are handled.
-    """
+    """Notes the beats that came back, once the changes of the same batch are handled."""
 
     def __init__(
         self,
         handle: Handle,
-        desk: CanaryStore,
+        store: CanaryStore,
         prefix: str,
         clock: Clock,
         dead_letter_limit: DeadLetterLimit | None = None,
     ) -> None:
-        """Join the parts; `handle` is the lane's, for records that are no beats, as
-        `flood` is, which counts beats.
+        """Join the parts.
+
+        Args:
+            handle: the live lane's, for records that are not beats.
+            store: takes the arrivals.
+            prefix: of this installation.
+            clock: tells the time.
+            dead_letter_limit: the live lane's, which counts beats too; one of its own
+                when left out.
         """
         self.topic = canary.TABLE.topic(prefix)
         self._dead_letter_limit = dead_letter_limit or DeadLetterLimit(DeadLetterSettings())
         self._handle = handle
-        self._desk = desk
+        self._store = store
         self._prefix = prefix
         self._clock = clock
 
     def steps(self, records: Sequence[Record]) -> Iterator[Sequence[Record]]:
-        """As `handle`, in one part: yields the records when all are handled."""
+        """Handle records as one part.
+
+        Args:
+            records: of the canary's topic.
+
+        Yields:
+            the records, when all are handled.
+        """
         self.handle(records)
         yield records
 
     def handle(self, records: Sequence[Record]) -> None:
-        """Handle records of the canary's topic. What cannot be read is handed on, and
-        becomes a dead letter.
+        """Handle records of the canary's topic.
+
+        What cannot be read is passed on, and becomes a dead letter.
+
+        Args:
+            records: of the canary's topic.
 
         Raises:
             as the lane's own `handle`.
         """
         had_at = self._clock.now()
-        beats: list[CanaryRecord] = []
+        beats: dict[int, CanaryRecord] = {}
         others: list[Record] = []
         for record in records:
             try:
@@ -137,36 +165,42 @@ class CanaryArrivals:
             if beat is None:
                 others.append(record)
             elif beat.prefix == self._prefix:
-                beats.append(beat)
+                # Once each, though an event may come twice: a statement changes no row
+                # a second time.
+                beats[beat.beat.number] = beat
         if others:
             self._handle(others)
-        # Good records of the topic: without them any bad one would follow on the one
+        # Good records of the topic. Without them every bad one would follow on the one
         # before, however long ago.
-        self._dead_letter_limit.judge(
-            [(self.topic, None)] * (len(records) - len(others)), self._clock.monotonic()
-        )
+        good: list[tuple[str, None]] = [(self.topic, None)] * (len(records) - len(others))
+        self._dead_letter_limit.judge(good, self._clock.monotonic())
         if not beats:
             return
         try:
-            # Once each, though an event may come twice: a statement changes no row a
-            # second time.
-            newest = {beat.beat.number: beat for beat in beats}
-            again(lambda: self._desk.arrived(list(newest.values()), had_at))
+            retry_once(lambda: self._store.arrived(list(beats.values()), had_at))
         except VectrueError as error:
-            log.warning("the arrival of the canary could not be noted", reason=str(error))
+            log.warning("arrival of the canary could not be noted", reason=str(error))
 
 
 def note(seen: Witness) -> None:
-    """Put into the metrics what was seen after the slot's place was noted; what is
-    unknown has no series.
+    """Set the metrics; what is unknown has no series.
+
+    Args:
+        seen: after the slot's position was noted.
     """
     arrived = seen.canary.arrived
     if arrived is not None:
         metrics.CANARY_SENT.labels("live").set(arrived.beat.sent_at.timestamp())
-        hops = (arrived.captured_at, arrived.queued_at, arrived.worker_at, arrived.arrived_at)
-        for name, moment in zip(("captured", "queued", "worker", "arrived"), hops, strict=True):
+        hops = {
+            "captured": arrived.captured_at,
+            "queued": arrived.queued_at,
+            "worker": arrived.worker_at,
+            "arrived": arrived.arrived_at,
+        }
+        for name, moment in hops.items():
             if moment is not None:
-                metrics.CANARY_HOP.labels(name).set((moment - arrived.beat.sent_at).total_seconds())
+                seconds = (moment - arrived.beat.sent_at).total_seconds()
+                metrics.CANARY_HOP.labels(name).set(seconds)
     if seen.error is not None:
         forget()
         return
@@ -178,8 +212,9 @@ def note(seen: Witness) -> None:
 
 
 def forget() -> None:
-    """Take back what is no longer known. When the last canary that came back was
-    written stays true.
+    """Remove the metrics that are no longer known.
+
+    The time of the last canary that came back stays true.
     """
     metrics.LOOKS_PENDING.clear()
     metrics.SLOT_STANDSTILL.clear()
@@ -187,9 +222,14 @@ def forget() -> None:
     metrics.NEGLECTED.clear()
 
 
-def again(work: Callable[[], T]) -> T:
-    """Do it, and once more on a fresh connection where the server has closed an idle
-    one.
+def retry_once(work: Callable[[], T]) -> T:
+    """Call a function; once more where the server has closed an idle connection.
+
+    Args:
+        work: uses a session, which connects again.
+
+    Raises:
+        TransientError: it failed twice.
     """
     try:
         return work()
@@ -198,22 +238,22 @@ def again(work: Callable[[], T]) -> T:
 
 
 def open_writer(settings: Settings, clock: Clock) -> CanaryWriter:
-    """Join the real parts; nothing is opened yet."""
+    """Join the real parts. Nothing is opened yet."""
     session = Session(
         settings.postgres.dsn, role="canary", prefix=settings.kafka.topic_prefix, setup=limit_waits
     )
-    desk = CanaryStore(session, settings.kafka.topic_prefix, settings.slot)
+    store = CanaryStore(session, settings.kafka.topic_prefix, settings.slot)
 
     def look() -> Witness:
         return witness.read(session, settings, compare=False)
 
-    return CanaryWriter(desk, look, clock, settings.canary.seconds)
+    return CanaryWriter(store, look, clock, settings.canary.seconds)
 
 
 def open_arrivals(
     settings: Settings, handle: Handle, clock: Clock, dead_letter_limit: DeadLetterLimit
 ) -> CanaryArrivals:
-    """Join the real parts; nothing is opened yet."""
+    """Join the real parts. Nothing is opened yet."""
     prefix = settings.kafka.topic_prefix
     session = Session(
         settings.postgres.dsn, role="canary arrivals", prefix=prefix, setup=limit_arrivals

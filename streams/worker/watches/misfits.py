@@ -1,0 +1,77 @@
+"""Events whose key does not fit the table's: they are bad, or older than the key.
+
+Hazard: an event that names its transaction came through capture, so some row of the
+table was meant in either case. All rows of the table are looked at.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import structlog
+
+from schemas.health import metrics
+from schemas.messages.dead_letter import Failure
+from schemas.rows.table import TableName
+from schemas.rows.target import Target
+from streams.common.retry import RetryPolicy
+from streams.worker.watches.shapes import Shapes
+
+log = structlog.get_logger()
+
+_REASON = "an event came whose key is not one of the table's as it is now"
+
+
+@dataclass(frozen=True, slots=True)
+class Misfit:
+    """An event or deferred row whose key does not fit."""
+
+    failure: Failure
+    target: Target
+    txids: frozenset[int]
+    """The transactions that it names (32-bit ids)."""
+
+
+@dataclass
+class Misfits:
+    """The misfits of a batch, by position."""
+
+    found: dict[str, Misfit] = field(default_factory=dict)
+
+    def add(self, failure: Failure, target: Target, txids: Iterable[int]) -> None:
+        """Keep a misfit; the first of a position counts."""
+        misfit = Misfit(failure, target, frozenset(txids))
+        self.found.setdefault(failure.record.position, misfit)
+
+    def place(self, shapes: Shapes, retry: RetryPolicy) -> list[Failure]:
+        """Have the tables looked at whose rows were meant.
+
+        Args:
+            shapes: knows when a table's key was changed.
+            retry: how long Postgres is waited for.
+
+        Returns:
+            the bad events.
+
+        Raises:
+            TransientError: Postgres stayed away.
+        """
+        bad: list[Failure] = []
+        tables: dict[TableName, None] = {}
+        for misfit in self.found.values():
+            table = misfit.target.table
+            is_older = shapes.is_older(misfit.target, misfit.txids)
+            if is_older or misfit.txids:
+                tables[table] = None
+            if is_older:
+                log.warning(
+                    "event is older than the table's key; all rows will be looked at",
+                    table=str(table),
+                    record=misfit.failure.record.position,
+                    reason=str(misfit.failure.reason),
+                )
+                metrics.EVENTS.labels("live", str(table), "other_key").inc()
+            else:
+                bad.append(misfit.failure)
+        for table in tables:
+            retry.call(shapes.ask, table, _REASON)
+        return bad
