@@ -62,6 +62,27 @@ def connector_config(
     Returns:
         the whole of it: what it does not name is Debezium's default.
     """
+    config = {
+        **ALWAYS,
+        **_captured(targets),
+        "database.hostname": database.host,
+        "database.port": str(database.port),
+        "database.dbname": database.name,
+        "database.user": database.user,
+        "topic.prefix": settings.kafka.topic_prefix,
+        "slot.name": settings.slot,
+        "publication.name": settings.postgres.publication,
+        "heartbeat.interval.ms": str(settings.connect.heartbeat_seconds * 1000),
+        "heartbeat.action.query": heartbeat_query,
+        "poll.interval.ms": str(settings.connect.poll_interval_ms),
+    }
+    if origin_filter:
+        config["slot.stream.params"] = "origin=none"
+    return config | _login(database)
+
+
+def _captured(targets: Sequence[Target]) -> dict[str, str]:
+    """The lists of what is captured: tables, and their key columns."""
     captured: dict[TableName, Iterable[str]] = {}
     for target in targets:
         captured[target.table] = [column.name for column in target.key]
@@ -71,30 +92,22 @@ def connector_config(
     for table, names in captured.items():
         tables.add(pattern(table.schema, table.name))
         columns.update(pattern(table.schema, table.name, name) for name in names)
-    config = {
-        **ALWAYS,
-        "database.hostname": database.host,
-        "database.port": str(database.port),
-        "database.dbname": database.name,
-        "database.user": database.user,
-        "topic.prefix": settings.kafka.topic_prefix,
-        "slot.name": settings.slot,
-        "publication.name": settings.postgres.publication,
+    return {
         "table.include.list": ",".join(sorted(tables)),
         "column.include.list": ",".join(sorted(columns)),
-        "heartbeat.interval.ms": str(settings.connect.heartbeat_seconds * 1000),
-        "heartbeat.action.query": heartbeat_query,
-        "poll.interval.ms": str(settings.connect.poll_interval_ms),
     }
+
+
+def _login(database: CapturedDatabase) -> dict[str, str]:
+    """What is set only where it is known: an empty value would be one, too."""
+    login: dict[str, str] = {}
     if database.password is not None:
-        config["database.password"] = database.password
+        login["database.password"] = database.password
     if database.sslmode is not None:
-        config["database.sslmode"] = database.sslmode
+        login["database.sslmode"] = database.sslmode
     if database.sslrootcert is not None:
-        config["database.sslrootcert"] = database.sslrootcert
-    if origin_filter:
-        config["slot.stream.params"] = "origin=none"
-    return config
+        login["database.sslrootcert"] = database.sslrootcert
+    return login
 
 
 def pattern(*names: str) -> str:

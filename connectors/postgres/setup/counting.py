@@ -180,20 +180,27 @@ def plan(
     is_current = before == wanted and found.get(name) == (body, frozenset(shown))
     if is_current and there == set(counting) and not dead:
         return []
-    parts = _forgotten(session, dead)
+    parts: list[str] = []
     if before != wanted:
-        parts = _noted(session, prefix, wanted) + parts
-    function = sql.Identifier("vectrue", name)
+        parts += _noted(session, prefix, wanted)
+    parts += _forgotten(session, dead)
     made = queries.compose(
-        "create_coverage", function=function, body=sql.Literal(body), settings=clauses
+        "create_coverage",
+        function=sql.Identifier("vectrue", name),
+        body=sql.Literal(body),
+        settings=clauses,
     )
     parts.append(render(session, made))
     parts.append(_view(session, counting))
-    for one in dropped:
-        query = sql.SQL("DROP FUNCTION {}()").format(sql.Identifier("vectrue", one))
-        parts.append(render(session, query))
+    # After the view, which called them until now.
+    parts += _drops(session, dropped)
     what = "renew" if there else "create"
     return [Statement(f"{what} the view vectrue.coverage", ";\n".join(parts))]
+
+
+def _drops(session: Session, functions: Sequence[str]) -> list[str]:
+    drop = sql.SQL("DROP FUNCTION {}()")
+    return [render(session, drop.format(sql.Identifier("vectrue", one))) for one in functions]
 
 
 def _queries(known: Sequence[CountedColumn], prefix: str) -> dict[VectorColumn, str]:
