@@ -1,12 +1,11 @@
-"""Texts that arrive together share a pass through the model, in the one thread that may
-use it.
+"""Embeds texts that arrive together in one pass through the model, in its thread.
 
-A pass takes what waits for the same model in the same role (query or document), the
-oldest first; roles and models take turns, so that a query waits for one pass of
-documents at most, not for all of a long list. A text that comes to an idle model waits
-`linger` for others; one that waited that long while the model was busy goes at once.
+A pass takes the texts that wait for the same model in the same role (query or document),
+the oldest first. Roles and models alternate, so a query waits for one pass of documents
+at most, not for all of a long list. A text that comes to an idle model waits `linger` for
+others; one that waited that long while the model was busy goes at once.
 
-Hazard: the methods are the event loop's; only what is passed to `call` and the models
+Hazard: call the methods in the event loop only; models, and what is passed to `call`,
 run in the thread.
 """
 
@@ -30,7 +29,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class _Lane:
-    """What may share a pass."""
+    """Texts that may share a pass."""
 
     model: Embedder
     query: bool
@@ -44,7 +43,7 @@ class _Waiting:
 
 
 class Batcher:
-    """The models' thread, and the texts that wait for it."""
+    """The thread of the models, and the texts that wait for it."""
 
     def __init__(
         self,
@@ -57,10 +56,10 @@ class Batcher:
         """Start with an idle thread.
 
         Args:
-            clock: says how long a text has waited.
+            clock: measures how long a text has waited.
             linger: seconds that a text waits for others.
-            most: texts in a pass; 1 turns sharing and waiting off.
-            pause: lets time pass in the event loop.
+            most: most texts in a pass; 1 turns sharing and waiting off.
+            pause: sleeps in the event loop.
         """
         self._clock = clock
         self._linger = linger if most > 1 else 0.0
@@ -71,38 +70,42 @@ class Batcher:
         self._running: asyncio.Task[None] | None = None
 
     async def encode(self, model: Embedder, texts: Sequence[str], *, query: bool) -> Vector:
-        """Embed texts, with whatever else waits for the same model.
+        """Embed texts, together with others that wait for the same model.
 
         Args:
             model: used in the thread only.
             texts: one or more, none blank.
-            query: as search queries, not as stored texts.
+            query: embed them as search queries, not as stored texts.
 
         Returns:
             float32[n, dimensions], in the order of the texts.
 
         Raises:
-            PoisonText: the model does not take one of the texts; neighbours of other
-                callers are not harmed.
+            PoisonText: the model does not take one of the texts; texts of other callers
+                are not affected.
             VectrueError: as the model raised it.
         """
         loop, now = asyncio.get_running_loop(), self._clock.monotonic()
-        waiting = [_Waiting(text, now, loop.create_future()) for text in texts]
-        self._lanes.setdefault(_Lane(model, query), deque()).extend(waiting)
+        vectors: list[asyncio.Future[Vector]] = []
+        waiting = self._lanes.setdefault(_Lane(model, query), deque())
+        for text in texts:
+            one = _Waiting(text, now, loop.create_future())
+            waiting.append(one)
+            vectors.append(one.vector)
         if self._running is None or self._running.done():
             self._running = loop.create_task(self._run())
-        return np.stack(await asyncio.gather(*(one.vector for one in waiting)))
+        return np.stack(await asyncio.gather(*vectors))
 
     async def call(self, function: Callable[..., T], *arguments: object) -> T:
-        """Run something else that uses a model, between two passes."""
+        """Call a function that uses a model in the thread, between two passes."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, function, *arguments)
 
     def close(self) -> None:
-        """End the thread after what it has in hand."""
+        """End the thread after its current pass."""
         self._thread.shutdown(wait=True)
 
     async def _run(self) -> None:
-        """Pass after pass until nothing waits."""
+        """Run passes until nothing waits."""
         while self._lanes:
             lane = next(iter(self._lanes))
             left = self._linger - (self._clock.monotonic() - self._lanes[lane][0].since)
@@ -115,14 +118,13 @@ class Batcher:
                 len(batch)
             )
             passing = self.call(_encode, lane, [one.text for one in batch])
-            # The exception is each caller's, whatever it is; it must not end this loop.
+            # An exception goes to each caller; it must not end this loop.
             (result,) = await asyncio.gather(passing, return_exceptions=True)
             _deliver(batch, result)
 
     def _take(self, lane: _Lane) -> list[_Waiting]:
-        """The next texts of a lane, which goes to the end of the line; those that
-        nobody waits for are dropped.
-        """
+        """Return the next texts of a lane without those whose request was given up."""
+        # A lane that has texts left goes behind the other lanes.
         waiting = self._lanes.pop(lane)
         batch: list[_Waiting] = []
         while waiting and len(batch) < self._most:
@@ -135,7 +137,7 @@ class Batcher:
 
 
 class _AsQueries:
-    """A model seen from its queries' side, so that a batch of them can be halved."""
+    """A model that embeds texts as queries, for bisection."""
 
     def __init__(self, model: Embedder) -> None:
         self._model = model
@@ -145,9 +147,7 @@ class _AsQueries:
 
 
 def _encode(lane: _Lane, texts: Sequence[str]) -> bisect.Encoded:
-    """One pass, in the model's thread; halved when the model refuses a text, so that it
-    fails alone.
-    """
+    """Run a pass in the model's thread; a text that the model refuses fails alone."""
     seen: bisect.Encodes = _AsQueries(lane.model) if lane.query else lane.model
     return bisect.encode(seen, texts, lane.model.dimensions)
 
@@ -155,7 +155,8 @@ def _encode(lane: _Lane, texts: Sequence[str]) -> bisect.Encoded:
 def _deliver(batch: Sequence[_Waiting], result: "bisect.Encoded | BaseException") -> None:
     for index, one in enumerate(batch):
         if one.vector.done():
-            continue  # its request was given up meanwhile
+            # Its request was given up meanwhile.
+            continue
         if isinstance(result, BaseException):
             one.vector.set_exception(result)
         elif index in result.refused:

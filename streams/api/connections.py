@@ -1,13 +1,11 @@
-"""Connections to the HTTP server: none stays for ever, and there are never too many.
+"""Limits on the connections to the HTTP server: their number and their idle time.
 
-uvicorn gives an idle connection 5 s, but takes its timer away at the first byte. A
+uvicorn closes an idle connection after 5 s, but cancels that timer at the first byte. A
 client that never finishes its headers, or never reads its answer, would keep its
-connection for good, until no file descriptor is left for a probe.
+connection for ever, until no file descriptor is left for a probe.
 
-Hazard: `cycle` and `on_response_complete` are uvicorn's own;
-tests/unit/streams/api/test_connections.py runs on the real thing. It is its h11
-protocol, whatever else is installed, since that one bounds a request's line and headers
-(16 KiB).
+Hazard: `cycle` and `on_response_complete` are private parts of uvicorn;
+tests/unit/streams/api/test_connections.py tests them with the real server.
 """
 
 import asyncio
@@ -21,7 +19,7 @@ from schemas.health import metrics
 from schemas.settings.sections import ServeSettings
 
 LEAVE_SECONDS = 5
-"""What an answer may still take to leave, after the time that its request may take."""
+"""Time to send the answer, after the time that its request may take."""
 _HEADER_SECONDS = 10.0
 _MOST = 512
 
@@ -29,16 +27,17 @@ _MOST = 512
 def bounded(
     settings: ServeSettings, *, most: int = 0, header_seconds: float = _HEADER_SECONDS
 ) -> type[H11Protocol]:
-    """The protocol, for `uvicorn.Config(http=...)`.
+    """Return the protocol class for `uvicorn.Config(http=...)`.
 
     Args:
         settings: how long a request may take.
-        most: connections at once; 0: 512, and half of this process's file descriptors
-            at most. One more takes the place of the one that has waited longest for a
-            request; where each has one in hand, it is closed itself.
+        most: most connections at once. 0 means 512, but at most half of this process's
+            file descriptors. A further connection replaces the one that has waited
+            longest for a request; if all are busy, it is closed itself.
         header_seconds: from a connection's start, or the end of an answer, to the end
             of the next request's headers.
     """
+    # h11, even if httptools is installed: it limits the size of headers (16 KiB).
     seconds = {"waiting": header_seconds, "in hand": settings.request_seconds + LEAVE_SECONDS}
     return type("Bounded", (_Bounded,), {"most": most or _room(), "seconds": seconds})
 
@@ -49,7 +48,7 @@ def _room() -> int:
 
 
 class _Bounded(H11Protocol):
-    """A connection that ends in time, whatever its client does."""
+    """A connection that is closed in time, whatever its client does."""
 
     most: ClassVar[int]
     seconds: ClassVar[dict[str, float]]
@@ -57,44 +56,41 @@ class _Bounded(H11Protocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.waits_until: float | None = None
-        """When it will have waited too long for a request, by the event loop's clock;
-        None while one is in hand.
+        """When the wait for a request times out, by the event loop's clock; None while
+        there is one.
         """
         self.is_cut = False
         self._timer: asyncio.TimerHandle | None = None
         self._timed: object = self
-        """The request that is timed; None: the wait for one; this connection: nothing
-        yet.
+        """The request that is timed; None for the wait for one; at first this
+        connection, which stands for nothing yet.
         """
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Make room for it, or close it."""
+        """Make room for the connection, or close it."""
         super().connection_made(transport)
         self._make_room()
         self._time()
 
     def data_received(self, data: bytes) -> None:
-        """A request's own time begins once its headers are complete; their bytes, one
-        by one, gain none.
-        """
+        """Start the time of a request once its headers are complete."""
         super().data_received(data)
         self._time()
 
     def on_response_complete(self) -> None:
-        """From here on the next request is waited for, or the client that does not read
-        this answer.
-        """
+        """Start the time in which the client must read the answer and ask again."""
         super().on_response_complete()
         self._time()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Nothing is left to be timed."""
+        """Cancel the timer."""
         super().connection_lost(exc)
         if self._timer is not None:
             self._timer.cancel()
 
     def _time(self) -> None:
-        last: Any = self.cycle  # None before the first one
+        # None before the first request.
+        last: Any = self.cycle
         request = None if last is None or last.response_complete else last
         if request is self._timed:
             return
@@ -106,14 +102,20 @@ class _Bounded(H11Protocol):
         self.waits_until = self._timer.when() if request is None else None
 
     def _make_room(self) -> None:
-        there = [one for one in self.connections if isinstance(one, _Bounded) and not one.is_cut]
+        there: list[_Bounded] = []
+        waiting: dict[float, _Bounded] = {}
+        for one in self.connections:
+            if isinstance(one, _Bounded) and not one.is_cut:
+                there.append(one)
+                if one.waits_until is not None:
+                    waiting[one.waits_until] = one
         if len(there) <= self.most:
             return
-        waiting = {one.waits_until: one for one in there if one.waits_until is not None}
-        (waiting[min(waiting)] if waiting else self).cut("room")
+        longest = waiting[min(waiting)] if waiting else self
+        longest.cut("room")
 
     def cut(self, reason: str) -> None:
-        """End it without a word, as there is nobody to read one."""
+        """Close the connection without an answer, which no one would read."""
         metrics.API_CUT.labels(reason).inc()
         self.is_cut = True
         self.transport.abort()

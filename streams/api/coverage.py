@@ -1,10 +1,9 @@
-"""What a search over HTTP says of the coverage: the last look, taken beside the
-requests and never by one of them.
+"""Coverage in answers over HTTP: counted in the background, never by a request.
 
-A search that finds the last look out of date starts the next one and answers with what
-is known; nothing is looked at while nobody searches.
+A search that finds the last count out of date starts the next one, and answers with what
+is known. Without searches nothing is counted.
 
-Hazard: the methods are the event loop's; only `look` waits.
+Hazard: call the methods in the event loop only.
 """
 
 import asyncio
@@ -15,30 +14,30 @@ from connectors.ports import Clock
 from schemas.errors import VectrueError
 from schemas.reports.search import Searched
 from schemas.rows.target import Target
-from streams.api.bodies import CoverageBody
+from streams.api.answers import CoverageBody
 from streams.search import coverage as search_coverage
 
 
 @dataclass(frozen=True)
 class _CachedLook:
-    """When a look began, and what came of it: figures, or why there are none."""
+    """When a count began, and its figures, or a warning why there are none."""
 
     at: float
     figures: Searched | str
 
 
 class CoverageCache:
-    """The last look at each column."""
+    """The last count of each column."""
 
     def __init__(
         self, clock: Clock, look: Callable[[Target], Awaitable[Searched]], *, seconds: float
     ) -> None:
-        """Know nothing yet.
+        """Start without counts.
 
         Args:
-            clock: says how old a look is.
+            clock: says how old a count is.
             look: counts a column; may take long.
-            seconds: from one look at a column to the next, at least.
+            seconds: least time between two counts of a column.
         """
         self._clock = clock
         self._look = look
@@ -48,40 +47,41 @@ class CoverageCache:
         self._looking: asyncio.Task[None] | None = None
 
     def of(self, targets: Sequence[Target]) -> tuple[list[CoverageBody] | None, list[str]]:
-        """What is known of these columns now, and what a reader of their hits ought to
-        know.
+        """Return what is known about these columns now.
 
         Returns:
-            figures, without the columns of which nothing is known, None when that is
-            all of them; and warnings.
+            figures of the columns that were counted, None if that is none of them; and
+            warnings for a reader of the hits.
         """
         now = self._clock.monotonic()
         self._refresh(targets, now)
         known: list[CoverageBody] = []
         warnings: list[str] = []
-        for seen in (self._seen[target] for target in targets if target in self._seen):
+        for target in targets:
+            if target not in self._seen:
+                continue
+            seen = self._seen[target]
             if isinstance(seen.figures, str):
                 warnings.append(seen.figures)
                 continue
             age = now - seen.at
             known.append(CoverageBody(**seen.figures.to_json(), age_seconds=age))
-            warnings += [] if seen.figures.is_whole else [seen.figures.warning(age)]
+            if not seen.figures.is_whole:
+                warnings.append(seen.figures.warning(age))
         return known or None, warnings
 
     def _refresh(self, targets: Sequence[Target], now: float) -> None:
-        """Start a look at what is out of date, unless one is under way."""
+        """Start counting what is out of date, unless a count is under way."""
         if self._looking is not None and not self._looking.done():
             return
-        due = [
-            one
-            for one in targets
-            if one not in self._asked or now - self._asked[one] >= self._seconds
-        ]
+        due = [target for target in targets if self._is_due(target, now)]
         if due:
-            # Before the look, so that one that fails is not tried again by every
-            # search.
+            # Before counting, so that a failure is not retried by every search.
             self._asked.update(dict.fromkeys(due, now))
             self._looking = asyncio.get_running_loop().create_task(self._look_at(due, now))
+
+    def _is_due(self, target: Target, now: float) -> bool:
+        return target not in self._asked or now - self._asked[target] >= self._seconds
 
     async def _look_at(self, targets: Sequence[Target], now: float) -> None:
         for target in targets:

@@ -1,7 +1,7 @@
-"""A few threads with a session each, for an event loop that must not wait.
+"""A few threads with a session each, so that the event loop does not block.
 
-Hazard: a statement that runs cannot be called back when its request is given up;
-`statement_timeout` ends it.
+Hazard: a statement is not cancelled when its request is given up; it ends with
+`statement_timeout`.
 """
 
 import asyncio
@@ -25,8 +25,8 @@ class SessionPool:
 
         Args:
             dsn: libpq connection string.
-            role: as of `Session`.
-            prefix: likewise.
+            role: of `Session`.
+            prefix: of `Session`.
             threads: most connections.
             seconds: longest that a statement may run.
         """
@@ -38,13 +38,13 @@ class SessionPool:
         self._sessions: list[Session] = []
 
     async def run(self, work: Callable[[Session], T]) -> T:
-        """What `work` makes of a session, in a thread of the pool."""
+        """Call `work` with a session in a thread of the pool, and return its result."""
         return await asyncio.get_running_loop().run_in_executor(
             self._pool, self._with_session, work
         )
 
     def close(self) -> None:
-        """Wait for what is in hand and close the sessions."""
+        """Wait for running calls and close the sessions."""
         self._pool.shutdown(wait=True)
         for session in self._sessions:
             session.close()

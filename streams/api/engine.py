@@ -1,7 +1,8 @@
-"""What the paths ask for, done: models in their thread, Postgres in a few, the event
-loop never waiting for either.
+"""Handles the requests: models run in one thread, Postgres in a few, so that the event
+loop does not block.
 
-The database says which model each column wants, as for every search (served.py).
+Hazard: readiness and coverage have a connection of their own; if they shared those of
+the searches, a locked table would make the whole server look dead.
 """
 
 import asyncio
@@ -27,18 +28,20 @@ from schemas.reports.search import Searched, SearchRequest, SearchResult
 from schemas.rows.table import TableName
 from schemas.rows.target import Target
 from schemas.settings.reading import Settings
+from streams.api.answers import (
+    FoundRow,
+    ModelBody,
+    SearchAnswer,
+    TimingsBody,
+    render_embeddings,
+)
 from streams.api.batcher import Batcher
 from streams.api.bodies import (
     EmbeddingsRequest,
     FeedbackBody,
-    FoundRow,
-    ModelBody,
     ScoreByQuestion,
     ScoreByReference,
-    SearchAnswer,
     SearchBody,
-    TimingsBody,
-    render_embeddings,
 )
 from streams.api.coverage import CoverageCache
 from streams.api.database import SessionPool
@@ -56,14 +59,14 @@ log = structlog.get_logger(__name__)
 
 _PROBE_SECONDS = 5.0
 _COVERAGE_SECONDS = 10.0
-"""Longest look at the coverage of a column."""
+"""Longest count of the coverage of a column."""
 
 
 class Engine:
-    """The parts of the server that work."""
+    """Handles what the paths receive."""
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
-        """Open the settings' model, without loading it, and nothing else yet.
+        """Open the settings' model without loading it; connect to nothing yet.
 
         Raises:
             ModelUnavailable: its weights are not on this machine.
@@ -77,10 +80,9 @@ class Engine:
         self._database = database(
             role="serve", threads=serve.database_connections, seconds=serve.request_seconds
         )
-        # Apart from the others, so that a locked table does not make the whole server
-        # look dead.
+        # Not shared with searches: a locked table must not make the server look dead.
         self._probe = database(role="serve probe", threads=1, seconds=_PROBE_SECONDS)
-        # Apart as well: a search never waits for a count.
+        # Not shared either: a search must not wait for a count.
         self._survey = database(role="serve coverage", threads=1, seconds=_COVERAGE_SECONDS)
         self._coverage = CoverageCache(clock, self._look_at, seconds=serve.coverage_seconds)
         own_thread = partial(database, threads=1, seconds=serve.request_seconds)
@@ -94,12 +96,13 @@ class Engine:
         self._core = SearchCore(backend, clock)
 
     async def start(self) -> None:
-        """Ask the database what is served and load those models; Postgres may be away,
-        the settings may not be wrong.
+        """Read what is served and load its models; start the background tasks.
+
+        If Postgres does not answer, the server starts and is not ready.
 
         Raises:
-            ConfigurationError: as `streams.search.search` would meet it, or what shall
-                be kept has no table to be kept in.
+            ConfigurationError: the database does not fit the settings, or a table of
+                the query log or of the quality runs is missing.
         """
         quality.check(self._settings)
         try:
@@ -119,9 +122,7 @@ class Engine:
             self._start(self._judging.run())
 
     async def close(self) -> None:
-        """End what runs beside the requests, wait for the threads and close the
-        sessions.
-        """
+        """Cancel the background tasks, wait for the threads and close the sessions."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -138,16 +139,16 @@ class Engine:
             database.close()
 
     async def ready(self) -> list[str]:
-        """Ids of the models that are served, if Postgres answers.
+        """Return the ids of the served models if Postgres answers.
 
         Raises:
-            Problem: it does not, or the database does not fit the settings.
+            Problem: it does not answer, or the database does not fit the settings.
         """
         try:
             async with asyncio.timeout(_PROBE_SECONDS):
                 wanted = await self._probe.run(self._catalog.wanted)
                 served = await self._catalog.served()
-                # a migration took a step, and no search has met it yet
+                # A migration took a step, and no search has noticed it yet.
                 if served.targets != wanted:
                     served = await self._catalog.served(served)
                 return sorted(served.models)
@@ -158,18 +159,16 @@ class Engine:
         except VectrueError as error:
             # Probes need no token, so the answer does not say where Postgres is.
             log.warning("not ready", reason=str(error))
-            what = (
-                "Postgres does not answer"
-                if isinstance(error, TransientError)
-                else "the database does not fit"
-            )
+            away = isinstance(error, TransientError)
+            what = "Postgres does not answer" if away else "the database does not fit"
             raise Problem(
                 503, what, "see the server's log, or run `vectrue doctor` beside it"
             ) from error
 
     async def changes(self) -> str:
-        """`arrive`, or what the witness says against it; no name of a table, since
-        probes need no token.
+        """Return `arrive`, or why changes of the rows may not arrive.
+
+        It names no table, since probes need no token.
         """
         try:
             async with asyncio.timeout(_PROBE_SECONDS):
@@ -179,7 +178,7 @@ class Engine:
         return brief(seen)
 
     async def embeddings(self, request: EmbeddingsRequest) -> bytes:
-        """An EmbeddingsResponse as JSON.
+        """Embed texts and return an EmbeddingsResponse as JSON.
 
         Raises:
             Problem: the model is not served, or cannot do what is asked.
@@ -194,13 +193,10 @@ class Engine:
             )
         model = await self._catalog.named(request.model)
         if request.dimensions not in (None, model.dimensions):
-            asked, made = (
-                request.dimensions,
-                f"{model.model_id} makes vectors of {model.dimensions} and no others",
-            )
             raise Problem(
                 400,
-                f"{asked} dimensions are asked for, and {made}",
+                f"{request.dimensions} dimensions are asked for, and {model.model_id} makes "
+                f"vectors of {model.dimensions} and no others",
                 "leave it out",
                 param="dimensions",
             )
@@ -211,13 +207,12 @@ class Engine:
         )
 
     async def models(self) -> list[ModelBody]:
-        """The models that are served; the settings' own one comes first."""
-        return [
-            self._describe(name, model) for name, model in (await self._catalog.names()).items()
-        ]
+        """Return the served models; that of the settings comes first."""
+        names = await self._catalog.names()
+        return [self._describe(name, model) for name, model in names.items()]
 
     async def model(self, name: str) -> ModelBody:
-        """One of them, by its name or id.
+        """Return a served model by its name or id.
 
         Raises:
             Problem: it is not served.
@@ -235,8 +230,7 @@ class Engine:
         )
 
     async def search(self, body: SearchBody) -> SearchAnswer:
-        """The nearest rows; noted in the metrics and, if there is one, in the query
-        log.
+        """Find the nearest rows; record the search in the metrics and the query log.
 
         Raises:
             Problem: a table is not served.
@@ -258,7 +252,7 @@ class Engine:
         )
 
     async def find(self, request: SearchRequest) -> SearchResult:
-        """The same without any note.
+        """Find the nearest rows without recording the search.
 
         Raises:
             Problem: a table is not served.
@@ -266,7 +260,7 @@ class Engine:
         return (await self._find(request))[1]
 
     async def feedback(self, body: FeedbackBody) -> None:
-        """Keep whether a row was of use.
+        """Store whether a row was useful.
 
         Raises:
             Problem: no query log is kept, or the search or its row is not known.
@@ -296,7 +290,7 @@ class Engine:
             return await self._core.find(request)
 
     async def score(self, body: ScoreByReference | ScoreByQuestion) -> Score:
-        """What an answer is worth; both sides are embedded as documents
+        """Score an answer; both sides are embedded as documents
         (streams/search/score.py).
 
         Raises:
@@ -318,14 +312,15 @@ class Engine:
             raise Problem(404, "no question can have this key", "check the question") from error
         try:
             return scoring.by_hits(self._settings, hits, model, question)
-        except VectrueError as error:  # there is no such answer
+        # The question has no stored answer.
+        except VectrueError as error:
             raise Problem(404, error.message, error.fix) from error
 
     async def _look_at(self, target: Target) -> Searched:
         return await self._survey.run(partial(search_coverage.look, target=target))
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run something beside the requests."""
+        """Run a background task."""
 
         def ended(task: asyncio.Task[None]) -> None:
             if not task.cancelled() and task.exception() is not None:
@@ -338,10 +333,11 @@ class Engine:
         self._tasks.append(task)
 
     def _require_tables(self, session: Session) -> None:
-        needed = {"queries": self._log is not None, "feedback": self._log is not None}
-        needed["quality_runs"] = bool(self._settings.quality.queries)
-        for table in (name for name, is_needed in needed.items() if is_needed):
-            require(session, table)
+        if self._log is not None:
+            require(session, "queries")
+            require(session, "feedback")
+        if self._settings.quality.queries:
+            require(session, "quality_runs")
 
 
 @contextmanager
@@ -354,7 +350,7 @@ def _keeps_changing() -> Iterator[None]:
 
 
 def _note(targets: Sequence[Target], found: SearchResult) -> None:
-    """Put into the metrics how a search went."""
+    """Record a search in the metrics."""
     for stage, seconds in asdict(found.timings).items():
         metrics.SEARCH_SECONDS.labels(stage).observe(seconds)
     if found.hits:

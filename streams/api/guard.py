@@ -1,12 +1,12 @@
-"""The door of the HTTP server: who may come in, how much they may bring, how long they
-may stay, how many at once.
+"""Checks every request first: its token, size, time and number.
 
-It stands around the whole application. A request's body is read here, up to the limit,
-before anything else sees it.
+It wraps the whole application. A request's body is read here, up to the limit, before
+the application sees it.
 
-Hazards: probes come in when the queue is full, or a busy server would be restarted.
-Without a token anybody on this machine may ask, but not a web page that gave its own
-name the address 127.0.0.1: the Host header must be loopback's.
+Hazards:
+- Probes are answered even if the queue is full, or a busy server would be restarted.
+- Without a token anyone on this machine may send requests, but not a web page whose name
+  resolves to 127.0.0.1 (DNS rebinding): the Host header must be loopback's.
 """
 
 import asyncio
@@ -27,24 +27,22 @@ log = structlog.get_logger(__name__)
 
 OPEN = ("/livez", "/readyz", "/openapi.json", "/docs")
 """Paths that need no token: probes send none, and the description of the interface is
-no secret.
+not secret.
 """
 WORK = ("/v1/embeddings", "/v1/search", "/v1/score", "/feedback")
-"""Paths that count as requests in hand."""
+"""Paths whose requests count for `serve.queue`."""
 _ELSEWHERE_BYTES = 4096
-"""Most of a body where none is wanted: these paths do not count as work, so nothing
-bounds their number.
-"""
+"""Largest body at other paths, which take none: nothing limits their number."""
 _KNOWN = (*OPEN, *WORK, problems.MODELS_PATH, "/metrics")
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]*)(:[0-9]{1,5})?")
-"""A Host header, of which addresses are made further in: what no address can hold must
-not get there.
+"""A Host header. The application makes addresses of it, so it must not contain anything
+else.
 """
 _LARGEST_PORT = 65_535
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a name or address is this machine and no other's to reach."""
+    """Return whether a name or address can be reached from this machine only."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -55,14 +53,14 @@ class Guard:
     """ASGI middleware."""
 
     def __init__(self, app: ASGIApp, settings: ServeSettings) -> None:
-        """Stand around `app`."""
+        """Wrap `app`."""
         self._app = app
         self._settings = settings
         self._token = None if settings.token is None else settings.token.get_secret_value().encode()
         self._in_hand = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a request in, or answer it here."""
+        """Pass a request on, or refuse it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -77,7 +75,7 @@ class Guard:
             await problems.answer(path, problem, {"Connection": "close"})(scope, receive, counted)
 
     def _admit(self, path: str, headers: Headers) -> None:
-        """Raises Problem for who may not come in."""
+        """Raise Problem for a wrong Host header or token."""
         named = _HOST.fullmatch(headers.get("host", ""))
         if named is None or int((named[2] or ":0")[1:]) > _LARGEST_PORT:
             raise Problem(
@@ -91,7 +89,7 @@ class Guard:
                 )
         elif path not in OPEN:
             scheme, _, given = headers.get("authorization", "").partition(" ")
-            # Both sides as bytes: compare_digest takes no other text than ASCII.
+            # As bytes, since compare_digest takes ASCII text only.
             same = secrets.compare_digest(given.strip().encode(), self._token)
             if not same or scheme.lower() != "bearer":
                 raise Problem(
@@ -120,13 +118,15 @@ class Guard:
             metrics.API_IN_HAND.set(self._in_hand)
 
     async def _in_time(self, scope: Scope, receive: Receive, send: "_Counted") -> None:
-        seconds, body_read = self._settings.request_seconds, False
+        seconds = self._settings.request_seconds
+        body_read = False
         try:
             async with asyncio.timeout(seconds) as limit:
                 body = await self._read(Headers(scope=scope), receive, works=scope["path"] in WORK)
                 body_read = True
                 await self._app(scope, _replay(body, receive), send)
         except TimeoutError:
+            # A timeout inside the application is its own error.
             if not limit.expired():
                 raise
             if not body_read:
@@ -136,19 +136,19 @@ class Guard:
             log.warning("request gave up", path=scope["path"], seconds=seconds)
             raise Problem(
                 504,
-                f"there was no answer within serve.request_seconds ({seconds:g} s)",
+                f"the request was not answered within serve.request_seconds ({seconds:g} s)",
                 "try again, with fewer or shorter texts",
             ) from None
 
     async def _read(self, headers: Headers, receive: Receive, *, works: bool) -> bytes:
         most = self._settings.max_body_bytes if works else _ELSEWHERE_BYTES
-        limit, fix = (
-            (f"serve.max_body_bytes ({most})", "send fewer texts")
-            if works
-            else (f"{most} bytes", "send none")
-        )
+        if works:
+            limit, fix = f"serve.max_body_bytes ({most})", "send fewer texts"
+        else:
+            limit, fix = f"{most} bytes", "send none"
         too_large = Problem(413, f"the request is larger than {limit}", fix)
         length = headers.get("content-length", "").lstrip("0")
+        # By its digits first: int() of a very long number raises.
         if length.isdecimal() and (len(length) > len(str(most)) or int(length) > most):
             raise too_large
         body = bytearray()
@@ -164,7 +164,7 @@ class Guard:
 
 
 class _Counted:
-    """`send` that remembers whether the answer has begun, and counts it."""
+    """A `send` that knows whether the answer has begun, and counts it."""
 
     def __init__(self, send: Send, path: str) -> None:
         self._send = send
@@ -179,7 +179,7 @@ class _Counted:
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
-    """The body that was read, as the application expects it; afterwards whatever comes."""
+    """Return a `receive` that gives the body, then what the client sends."""
     given = False
 
     async def again() -> Message:

@@ -1,10 +1,10 @@
-"""Judged queries on a schedule: asked by the server one at a time, on the path of a
-user's query, into neither its metrics nor its log.
+"""Judged queries on a schedule.
 
-The last figures stand in the database, so that servers share them: whoever finds them
-too old asks, and all show them.
+The server searches them one at a time, as it searches a user's query, but without its
+metrics and log. The last figures are in the database, so that servers share them: the
+server that finds them too old asks again, and all servers show them.
 
-Hazard: whatever goes wrong here is logged, counted and tried again; the server goes on.
+Hazard: errors here must not stop the server; they are logged, counted and retried.
 """
 
 import asyncio
@@ -29,15 +29,15 @@ from streams.evaluation import quality
 log = structlog.get_logger(__name__)
 
 _LOOK_SECONDS = 60.0
-"""How often it is asked whether the last figures are too old, or a migration has
-swapped in another model.
+"""How often to check whether the last figures are too old, or of a model that is no
+longer served.
 """
 
 Find = Callable[[SearchRequest], Awaitable[SearchResult]]
 
 
 class Judging:
-    """Asks, keeps and shows."""
+    """Asks judged queries, stores the figures and sets the gauges."""
 
     def __init__(
         self,
@@ -48,14 +48,14 @@ class Judging:
         *,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """Join the parts.
+        """Prepare; ask nothing yet.
 
         Args:
             settings: of `quality` and the tables.
-            find: searches as a user's query does.
-            database: a thread of its own.
-            clock: says what time it is.
-            pause: lets time pass in the event loop.
+            find: searches as for a user.
+            database: used by this object only.
+            clock: the time of the figures.
+            pause: sleeps in the event loop.
         """
         self._settings = settings
         self._find = find
@@ -66,22 +66,21 @@ class Judging:
         self._shown: dict[str, str] = {}
 
     async def run(self) -> None:
-        """Round after round, until cancelled."""
+        """Run rounds until cancelled."""
         while True:
             await self.round()
             await self._pause(min(_LOOK_SECONDS, self._settings.quality.every_seconds))
 
     async def round(self) -> None:
-        """Each table once: ask if the last figures are too old, then show the last
-        ones.
-        """
+        """For each table, ask if the last figures are too old, then show the last ones."""
         for table, file in self._settings.quality.queries.items():
             try:
                 await self._table(table, Path(file))
                 self._reasons.pop(table, None)
             except (VectrueError, Problem) as error:
                 self._failed(table, error.detail if isinstance(error, Problem) else str(error))
-            except Exception as bug:  # noqa: BLE001 - an ended task would leave the last figures standing for new ones
+            # If the task ended, old figures would pass for new ones.
+            except Exception as bug:  # noqa: BLE001
                 self._failed(table, f"a bug: {bug!r}", bug)
 
     async def _table(self, table: str, file: Path) -> None:
@@ -89,7 +88,7 @@ class Judging:
         if last is None:
             exam = await self._database.run(partial(self._prepare, table=table, file=file))
             answers = [await self._find(request) for request in exam.requests]
-            # Apart: the first import of the measures takes a second.
+            # In a thread: the first import of the measures takes a second.
             run = await asyncio.to_thread(quality.conclude, exam, answers, self._clock.now())
             await self._database.run(partial(store.keep, run=run))
             log.info(
@@ -104,7 +103,7 @@ class Judging:
         self._show(last)
 
     def _last(self, session: Session, *, table: str) -> Quality | None:
-        """The last figures, unless they are too old or of another model."""
+        """Return the last figures, unless they are too old or of another model."""
         last = store.last(session).get(table)
         if last is None or last.age_seconds >= self._settings.quality.every_seconds:
             return None
@@ -116,18 +115,17 @@ class Judging:
 
     def _failed(self, table: str, reason: str, bug: Exception | None = None) -> None:
         metrics.JUDGED_FAILURES.labels(table).inc()
-        if self._reasons.get(table) != reason:  # once, not every minute
+        # Once, not every minute.
+        if self._reasons.get(table) != reason:
             log.warning(
                 "judged queries could not be asked", table=table, reason=reason, exc_info=bug
             )
         self._reasons[table] = reason
 
     def _show(self, quality: Quality) -> None:
-        """Set the gauges; those of the model before are taken away."""
-        run, quantiles = (
-            quality.last,
-            {"0.5": quality.last.p50_seconds, "0.95": quality.last.p95_seconds},
-        )
+        """Set the gauges, and remove those of the previous model."""
+        run = quality.last
+        quantiles = {"0.5": run.p50_seconds, "0.95": run.p95_seconds}
         before = self._shown.get(run.table, run.model)
         for measure, value in run.measures.items():
             if before != run.model:

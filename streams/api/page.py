@@ -1,8 +1,10 @@
-"""The OpenAPI description as a page that needs nothing from the network: paths, fields,
-examples, errors, curl lines.
+"""The OpenAPI description as one HTML page: paths, fields, examples, errors, curl lines.
 
-Hazard: whatever is put into the template is escaped here; an address is the Host
-header's, so somebody else's text.
+Not Swagger UI: this page runs no script and loads nothing, so its content security policy
+can forbid both, and it works without network access.
+
+Hazard: everything that is put into the template must be escaped here. The address in curl
+lines comes from the Host header, so it is a client's text.
 """
 
 import json
@@ -29,11 +31,11 @@ _PLAIN: dict[str, object] = {
     "boolean": True,
     "null": None,
 }
-"""What stands in an example for a value that has none of its own, by type."""
+"""The example of a value without one of its own, by type."""
 
 
 def add(app: FastAPI) -> None:
-    """Give the application its page, `/docs`."""
+    """Add the page `/docs` to the application."""
 
     async def page(request: Request) -> HTMLResponse:
         text = render(app.openapi(), str(request.base_url).rstrip("/"))
@@ -43,17 +45,17 @@ def add(app: FastAPI) -> None:
 
 
 def render(description: Schema, base: str) -> str:
-    """The page.
+    """Render the page.
 
     Args:
         description: OpenAPI 3.1, as FastAPI makes it.
-        base: address that the curl lines ask.
+        base: the server's address in curl lines.
     """
     return _Page(description, base).text()
 
 
 class _Page:
-    """A description on its way to a page."""
+    """Renders one description."""
 
     def __init__(self, description: Schema, base: str) -> None:
         self._description = description
@@ -62,26 +64,20 @@ class _Page:
         self._sampled: set[str] = set()
 
     def text(self) -> str:
-        """All of it; paths first, since they may have shapes of their own."""
+        """Render all of it."""
         about = self._description["info"]
-        operations = [
-            (path, method, operation)
-            for path, methods in self._description["paths"].items()
-            for method, operation in methods.items()
-        ]
-        paths = [
-            part
-            for path, method, operation in operations
-            for part in self._operation(path, method, operation)
-        ]
-        contents = [
-            f'<li><a href="#{_anchor(path)}"><code>{method.upper()} {escape(path)}</code></a> '
-            f"{escape(operation.get('summary', ''))}</li>"
-            for path, method, operation in operations
-        ]
-        shapes = [
-            part for name in sorted(self._shapes) for part in self._shape(name, self._shapes[name])
-        ]
+        contents: list[str] = []
+        paths: list[str] = []
+        for path, methods in self._description["paths"].items():
+            for method, operation in methods.items():
+                name = f"<code>{method.upper()} {escape(path)}</code>"
+                summary = escape(operation.get("summary", ""))
+                contents.append(f'<li><a href="#{_anchor(path)}">{name}</a> {summary}</li>')
+                paths += self._operation(path, method, operation)
+        shapes: list[str] = []
+        # After the paths, which may add shapes of their own.
+        for name in sorted(self._shapes):
+            shapes += self._shape(name, self._shapes[name])
         return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
             title=escape(f"{about['title']} {about['version']}"),
             about=_prose(about.get("description", "")),
@@ -92,34 +88,38 @@ class _Page:
 
     def _operation(self, path: str, method: str, operation: Schema) -> Iterator[str]:
         title = f"<code>{method.upper()} {escape(path)}</code>"
-        yield f'<h2 id="{_anchor(path)}">{title} <small>{escape(operation.get("summary", ""))}</small></h2>'
+        summary = escape(operation.get("summary", ""))
+        yield f'<h2 id="{_anchor(path)}">{title} <small>{summary}</small></h2>'
         yield _prose(operation.get("description", ""))
-        body = (
-            operation.get("requestBody", {})
-            .get("content", {})
-            .get("application/json", {})
-            .get("schema")
-        )
-        if body is not None:
+        content = operation.get("requestBody", {}).get("content", {})
+        body = content.get("application/json", {}).get("schema")
+        if body is None:
+            yield f"<pre>{escape(self._curl(path, method, operation, None))}</pre>"
+        else:
             yield f"<p>Body: {self._type(body)}</p>"
-        for one in [None] if body is None else body.get("anyOf", [body]):
-            yield f"<pre>{escape(self._curl(path, method, operation, one))}</pre>"
+            for form in body.get("anyOf", [body]):
+                yield f"<pre>{escape(self._curl(path, method, operation, form))}</pre>"
+        yield from self._answers(operation["responses"])
+
+    def _answers(self, responses: Schema) -> Iterator[str]:
         yield "<table><tr><th>Status</th><th>Answer</th><th>Body</th></tr>"
-        for status, answer in operation["responses"].items():
-            content = answer.get("content", {})
-            kinds = " or ".join(
-                f"{self._type(one['schema'])} <code>{escape(kind)}</code>"
-                for kind, one in content.items()
-            )
-            yield f"<tr><td>{escape(status)}</td><td>{escape(answer['description'])}</td><td>{kinds}</td></tr>"
-        yield "</table>"
-        for answer in operation["responses"].values():
+        samples: list[Schema] = []
+        for status, answer in responses.items():
+            kinds: list[str] = []
             for kind, one in answer.get("content", {}).items():
+                kinds.append(f"{self._type(one['schema'])} <code>{escape(kind)}</code>")
                 if "json" in kind:
-                    yield from self._sample(one["schema"])
+                    samples.append(one["schema"])
+            yield (
+                f"<tr><td>{escape(status)}</td><td>{escape(answer['description'])}</td>"
+                f"<td>{' or '.join(kinds)}</td></tr>"
+            )
+        yield "</table>"
+        for schema in samples:
+            yield from self._sample(schema)
 
     def _sample(self, schema: Schema) -> Iterator[str]:
-        """An answer as it looks, once on the page."""
+        """Yield an example of an answer, once on the page."""
         name = self._type(schema)
         if name not in self._sampled:
             self._sampled.add(name)
@@ -130,8 +130,10 @@ class _Page:
         for one in operation.get("parameters", ()):
             path = path.replace(f"{{{one['name']}}}", str(self._example(one["schema"])))
         parts = ["curl", "-sS", shlex.quote(self._base + path)]
-        parts += [] if method in ("get", "post") else ["-X", method.upper()]
-        parts += ['-H "Authorization: Bearer $TOKEN"'] if operation.get("security") else []
+        if method not in ("get", "post"):
+            parts += ["-X", method.upper()]
+        if operation.get("security"):
+            parts.append('-H "Authorization: Bearer $TOKEN"')
         if body is not None:
             example = json.dumps(self._example(body), ensure_ascii=False)
             parts += ["-H 'Content-Type: application/json'", f"-d {shlex.quote(example)}"]
@@ -142,9 +144,9 @@ class _Page:
         yield "<table><tr><th>Field</th><th>Type</th><th>When left out</th><th>Meaning</th></tr>"
         required = schema.get("required", ())
         for field, one in schema.get("properties", {}).items():
-            default = (
-                "required" if field in required else f"<code>{_json(one.get('default'))}</code>"
-            )
+            default = "required"
+            if field not in required:
+                default = f"<code>{_json(one.get('default'))}</code>"
             meaning = escape(one.get("description", ""))
             yield (
                 f"<tr><td><code>{escape(field)}</code></td><td>{self._type(one)}</td>"
@@ -153,7 +155,7 @@ class _Page:
         yield "</table>"
 
     def _type(self, schema: Schema) -> str:
-        """What a value may be, in words, with links to shapes."""
+        """Return what a value may be, in words, with links to shapes."""
         if "anyOf" in schema:
             return " or ".join(self._type(one) for one in schema["anyOf"])
         name = _reference(schema)
@@ -163,21 +165,18 @@ class _Page:
         if name is not None:
             return f'<a href="#{_anchor(name)}">{escape(name)}</a>'
         if "const" in schema or "enum" in schema:
-            return " or ".join(
-                f"<code>{_json(one)}</code>" for one in schema.get("enum", [schema.get("const")])
-            )
+            values = schema.get("enum", [schema.get("const")])
+            return " or ".join(f"<code>{_json(value)}</code>" for value in values)
         if schema.get("type") == "array":
-            return (
-                f"{'non-empty ' if schema.get('minItems') else ''}list of "
-                f"{self._type(schema.get('items', {}))}"
-            )
+            some = "non-empty list of" if schema.get("minItems") else "list of"
+            return f"{some} {self._type(schema.get('items', {}))}"
         if isinstance(schema.get("additionalProperties"), dict):
             return f"object, each value a {self._type(schema['additionalProperties'])}"
         return escape(_plain_type(schema))
 
     def _example(self, schema: Schema) -> object:
-        """A value that fits; required fields only, where the description has no
-        example.
+        """Return a value that fits; of the required fields only, if the description has
+        no example.
         """
         if schema.get("examples"):
             return schema["examples"][0]
@@ -191,10 +190,10 @@ class _Page:
         if schema.get("type") == "array":
             return [self._example(schema.get("items", {}))]
         if "properties" in schema:
-            return {
-                field: self._example(schema["properties"][field])
-                for field in schema.get("required", ())
-            }
+            fields: dict[str, object] = {}
+            for field in schema.get("required", ()):
+                fields[field] = self._example(schema["properties"][field])
+            return fields
         return _PLAIN.get(schema.get("type", ""))
 
 
@@ -223,7 +222,11 @@ def _json(value: object) -> str:
 
 
 def _prose(text: str) -> str:
-    """Paragraphs; what stands in backticks is code."""
-    paragraphs = re.split(r"\n\s*\n", text.strip()) if text.strip() else []
-    marked = [re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(one)) for one in paragraphs]
-    return "".join(f"<p>{one}</p>" for one in marked)
+    """Return paragraphs, with code where the text has backticks."""
+    if not text.strip():
+        return ""
+    html = ""
+    for paragraph in re.split(r"\n\s*\n", text.strip()):
+        marked = re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(paragraph))
+        html += f"<p>{marked}</p>"
+    return html

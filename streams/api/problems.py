@@ -1,4 +1,4 @@
-"""Errors as JSON: one sentence and what mends it.
+"""Errors as JSON: one sentence, and how to fix it.
 
 RFC 9457 (`application/problem+json`) everywhere but at `/v1/embeddings` and
 `/v1/models`, whose clients expect OpenAI's form.
@@ -16,7 +16,7 @@ from schemas.printable import json_text
 OPENAI_PATH = "/v1/embeddings"
 MODELS_PATH = "/v1/models"
 RETRY_AFTER = "1"
-"""Seconds, for what may be over soon: a full queue, a database that is away."""
+"""Seconds, for errors that may be over soon: a full queue, no answer from Postgres."""
 
 _TITLES = {
     400: "Bad Request",
@@ -53,17 +53,15 @@ _OPENAI: JsonValue = {
 
 
 class SafeResponse(JSONResponse):
-    """JSON that is harmless on the terminal of whoever asks with curl, whatever a row
-    holds.
-    """
+    """JSON without control characters, which are harmful on the terminal of a curl."""
 
     def render(self, content: Any) -> bytes:
-        """The body."""
+        """Render the body."""
         return json_text(content, allow_nan=False, separators=(",", ":")).encode()
 
 
 class ProblemBody(BaseModel):
-    """An error as RFC 9457 has it, and `fix`."""
+    """An error in the form of RFC 9457, with `fix`."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [_PROBLEM]})
 
@@ -75,7 +73,7 @@ class ProblemBody(BaseModel):
 
 
 class OpenAIErrorDetail(BaseModel):
-    """What is wrong, in OpenAI's words."""
+    """What is wrong, in OpenAI's form."""
 
     message: str
     type: str
@@ -84,7 +82,7 @@ class OpenAIErrorDetail(BaseModel):
 
 
 class OpenAIErrorBody(BaseModel):
-    """An error as OpenAI's endpoints answer it."""
+    """An error of OpenAI's endpoints."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [_OPENAI]})
 
@@ -93,19 +91,19 @@ class OpenAIErrorBody(BaseModel):
 
 @dataclass(eq=False)
 class Problem(Exception):
-    """A request that is not answered as wished; raised anywhere below a path."""
+    """An error that answers a request; raised anywhere below a path."""
 
     status: int
     detail: str
     fix: str | None = None
     code: str | None = None
-    """For programs, in OpenAI's form."""
+    """`code` in OpenAI's form."""
     param: str | None = None
-    """The field that is wrong, in OpenAI's form."""
+    """The wrong field, in OpenAI's form."""
 
 
 def of_error(error: VectrueError) -> Problem:
-    """What an error of ours is for whoever made the request."""
+    """Return what an error of ours means for the client."""
     if isinstance(error, TransientError):
         status = 503
     elif isinstance(error, PoisonText | PoisonEvent):
@@ -116,8 +114,10 @@ def of_error(error: VectrueError) -> Problem:
 
 
 def answer(path: str, problem: Problem, headers: dict[str, str] | None = None) -> JSONResponse:
-    """The response to a request at this path."""
-    more = {**(headers or {}), **({"Retry-After": RETRY_AFTER} if problem.status == 503 else {})}
+    """Return the response to a request at this path."""
+    more = dict(headers or {})
+    if problem.status == 503:
+        more["Retry-After"] = RETRY_AFTER
     if problem.status == 401:
         more["WWW-Authenticate"] = "Bearer"
     if _is_openai(path):
@@ -135,11 +135,11 @@ def answer(path: str, problem: Problem, headers: dict[str, str] | None = None) -
 
 
 def documented(path: str) -> dict[int | str, dict[str, Any]]:
-    """How errors at this path stand in the OpenAPI description."""
+    """Return the errors of this path for the OpenAPI description."""
     if _is_openai(path):
         return {"default": {"description": "an error in OpenAI's form", "model": OpenAIErrorBody}}
     content = {"application/problem+json": {"schema": ProblemBody.model_json_schema()}}
-    return {"default": {"description": "an error as RFC 9457 has it", "content": content}}
+    return {"default": {"description": "an error in the form of RFC 9457", "content": content}}
 
 
 def _is_openai(path: str) -> bool:

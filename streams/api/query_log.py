@@ -1,16 +1,15 @@
-"""The query log: searches kept for later, off the event loop and never in anybody's
-way.
+"""The query log: searches are stored in the background and never delay an answer.
 
-A search that is answered is put into a short line in memory; a thread of its own writes
-the line, many at a time. What finds the line full, or the database away, is dropped and
-counted. Feedback waits for the search that it is about.
+A search that was answered is put into a short queue in memory; a thread writes the queue
+in batches. A search is dropped and counted if the queue is full or the database does not
+answer. Feedback waits until its search is written.
 
 Hazards:
-- An HMAC hides a text only from who has not got its key: with the key, or with a plain
-  hash, whoever guesses a text can tell whether it was asked. Without
-  `serve.query_log_secret` the key is made anew at each start and never stored.
-- Keys of the rows that were found, with their similarities, tell much about a query
-  whose text is not there.
+- An HMAC hides a text only from those who do not have its key. With the key, or with a
+  plain hash, anyone who guesses a text can check whether it was asked. Without
+  `serve.query_log_secret` each start makes a new key, which is never stored.
+- The keys of the rows that were found, with their similarities, reveal much about a query
+  even if its text is not stored.
 """
 
 import asyncio
@@ -35,7 +34,7 @@ from streams.api.database import SessionPool
 log = structlog.get_logger(__name__)
 
 _MOST_WAITING = 1_000
-"""Searches in the line; a database that answers takes them within moments."""
+"""Most searches in the queue; a database that answers takes them within moments."""
 _TOGETHER = 100
 _SWEEP_SECONDS = 600.0
 _STOP_SECONDS = 5.0
@@ -43,7 +42,7 @@ _DAY = 86_400.0
 
 
 class QueryLog:
-    """Searches on their way into the database. The event loop's."""
+    """Searches on their way into the database; used in the event loop only."""
 
     def __init__(
         self,
@@ -52,12 +51,12 @@ class QueryLog:
         *,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """Begin with an empty line.
+        """Start with an empty queue.
 
         Args:
-            settings: what is kept, how long, and the key of the HMAC.
-            database: of one thread, nobody else's.
-            pause: lets time pass in the event loop.
+            settings: what is stored, how long, and the key of the HMAC.
+            database: of one thread, used by this object only.
+            pause: sleeps in the event loop.
         """
         secret = settings.query_log_secret
         self._key = (
@@ -73,25 +72,32 @@ class QueryLog:
         self._is_failing = False
 
     def note(self, text: str, tables: Sequence[str], found: SearchResult) -> UUID | None:
-        """Put a search into the line.
+        """Put a search into the queue.
 
         Args:
-            text: what was asked.
+            text: the query.
             tables: that were searched.
             found: the answer.
 
         Returns:
-            its id; None when the line is full.
+            its id; None if the queue is full.
         """
         if len(self._waiting) >= _MOST_WAITING:
             metrics.QUERY_LOG.labels("full").inc()
             return None
         digest = None if self._keeps_text else hmac.digest(self._key, text.encode(), "sha256")
         kept = text if self._keeps_text else None
-        # Without the rows' texts, which are not kept either: a thousand searches may
-        # have to wait for the database.
+        # Without the rows' texts, which are not stored: a thousand searches may wait.
         hits = [replace(hit, text="") for hit in found.hits]
-        search = LoggedSearch(uuid4(), kept, digest, found.models, tables, hits, found.timings)
+        search = LoggedSearch(
+            id=uuid4(),
+            text=kept,
+            hmac=digest,
+            models=found.models,
+            tables=tables,
+            hits=hits,
+            timings=found.timings,
+        )
         loop = asyncio.get_running_loop()
         self._waiting.append(search)
         self._pending[search.id] = loop.create_future()
@@ -100,10 +106,10 @@ class QueryLog:
         return search.id
 
     async def give(self, feedback: Feedback) -> bool | None:
-        """Keep what somebody thinks of a row, once its search is written.
+        """Store feedback on a row, once its search is written.
 
         Returns:
-            whether the search found that row; None when it is not known.
+            whether the search found that row; None if the search is not known.
 
         Raises:
             TransientError: Postgres does not answer.
@@ -120,7 +126,7 @@ class QueryLog:
         return found
 
     async def sweep(self) -> None:
-        """Delete what was kept long enough, again and again, until cancelled."""
+        """Delete searches older than `serve.query_log_days`, until cancelled."""
         while True:
             is_more = False
             try:
@@ -132,7 +138,7 @@ class QueryLog:
             await self._pause(0 if is_more else _SWEEP_SECONDS)
 
     async def close(self) -> None:
-        """Write what is in the line, for some seconds at most."""
+        """Write the queue, for some seconds at most."""
         if self._writing is not None and not self._writing.done():
             await asyncio.wait({self._writing}, timeout=_STOP_SECONDS)
             self._writing.cancel()
@@ -141,16 +147,19 @@ class QueryLog:
             metrics.QUERY_LOG.labels("stopped").inc(len(self._waiting))
 
     async def _write(self) -> None:
-        """The line, batch after batch, until it is empty."""
+        """Write the queue in batches until it is empty."""
         while self._waiting:
-            batch = [self._waiting.popleft() for _ in range(min(_TOGETHER, len(self._waiting)))]
+            batch: list[LoggedSearch] = []
+            while self._waiting and len(batch) < _TOGETHER:
+                batch.append(self._waiting.popleft())
             try:
                 await self._database.run(partial(query_log.write, searches=batch))
                 metrics.QUERY_LOG.labels("written").inc(len(batch))
                 self._is_failing = False
             except VectrueError as error:
                 metrics.QUERY_LOG.labels("database").inc(len(batch))
-                if not self._is_failing:  # once, not for each batch
+                # Once, not for each batch.
+                if not self._is_failing:
                     log.warning("searches are dropped from the query log", reason=str(error))
                 self._is_failing = True
             finally:

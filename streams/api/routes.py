@@ -14,18 +14,20 @@ from starlette.exceptions import HTTPException
 from schemas.errors import VectrueError
 from schemas.settings.sections import ServeSettings
 from streams.api import page, problems
-from streams.api.bodies import (
-    NOT_BLANK,
-    EmbeddingsRequest,
+from streams.api.answers import (
     EmbeddingsResponse,
-    FeedbackBody,
     Health,
     ModelBody,
     ModelsAnswer,
     ScoreAnswer,
+    SearchAnswer,
+)
+from streams.api.bodies import (
+    NOT_BLANK,
+    EmbeddingsRequest,
+    FeedbackBody,
     ScoreByQuestion,
     ScoreByReference,
-    SearchAnswer,
     SearchBody,
 )
 from streams.api.engine import Engine
@@ -39,14 +41,21 @@ _WORDS = {
     "missing": "it is missing",
 }
 _FORMS = (ScoreByReference.__name__, ScoreByQuestion.__name__)
-_ABOUT = """Search by meaning over the tables that vectrue keeps in step, and the vectors of texts.
+_ABOUT = """\
+Search by meaning over the tables whose vectors vectrue keeps true, and vectors of texts.
 
-Errors are one sentence (`detail`) and what mends it (`fix`), as `application/problem+json`; at `/v1/embeddings` and
-`/v1/models` they have OpenAI's form. 503 comes with `Retry-After`."""
+Errors are one sentence (`detail`) and how to fix it (`fix`), as
+`application/problem+json`; at `/v1/embeddings` and `/v1/models` they have OpenAI's form.
+503 comes with `Retry-After`."""
 
 
 def build(engine: Engine, settings: ServeSettings) -> FastAPI:
-    """The application, without its guard."""
+    """Build the application, without its guard.
+
+    Args:
+        engine: handles the requests.
+        settings: whether a token is required, for the description.
+    """
     app = FastAPI(
         title="vectrue",
         version=version("vectrue"),
@@ -72,12 +81,12 @@ def build(engine: Engine, settings: ServeSettings) -> FastAPI:
     work.post(
         "/v1/search", summary="The nearest rows", responses=problems.documented("/v1/search")
     )(paths.search)
-    work.post(
-        "/v1/score", summary="What an answer is worth", responses=problems.documented("/v1/score")
-    )(paths.score)
+    work.post("/v1/score", summary="Score an answer", responses=problems.documented("/v1/score"))(
+        paths.score
+    )
     work.post(
         "/feedback",
-        summary="Was a row of use?",
+        summary="Was a row useful?",
         status_code=204,
         responses=problems.documented("/feedback"),
     )(paths.feedback)
@@ -88,10 +97,10 @@ def build(engine: Engine, settings: ServeSettings) -> FastAPI:
         responses=problems.documented(problems.OPENAI_PATH),
     )(paths.embeddings)
     for path, about, answers in (
-        (problems.MODELS_PATH, "The models that are served, in OpenAI's form", paths.models),
+        (problems.MODELS_PATH, "The served models, in OpenAI's form", paths.models),
         (
             f"{problems.MODELS_PATH}/{{model:path}}",
-            "One of the models that are served",
+            "One of the served models",
             paths.model,
         ),
     ):
@@ -110,24 +119,23 @@ class _Metrics(Response):
 
 
 class Paths:
-    """One method a path."""
+    """One method per path; the docstrings are shown in `/docs`."""
 
     def __init__(self, engine: Engine) -> None:
-        """Take the parts that work."""
         self._engine = engine
 
     async def livez(self) -> Health:
-        """Answers while the event loop moves. Does not look at Postgres, which no
-        restart of this process mends.
+        """Answers while the process works. It does not check Postgres, which a restart
+        of this process cannot fix.
         """
         return Health(status="live")
 
     async def readyz(self) -> Health:
-        """Answers 200 while Postgres answers and its columns want models that are here;
-        else 503 with the reason.
+        """Answers 200 while Postgres answers and the models of its columns are on this
+        machine; otherwise 503 with the reason.
 
-        `changes` says whether changes of the rows arrive, which does not keep this
-        server from answering.
+        `changes` says whether changes of the rows arrive; the server answers even if
+        they do not.
         """
         await self._engine.ready()
         return Health(status="ready", changes=await self._engine.changes())
@@ -138,22 +146,22 @@ class Paths:
 
     async def search(self, body: SearchBody) -> SearchAnswer:
         """Rows whose text is nearest in meaning, by cosine similarity, among those that
-        the wanted model embedded.
+        the current model embedded.
         """
         return await self._engine.search(body)
 
     async def score(self, body: ScoreByReference | ScoreByQuestion) -> ScoreAnswer:
-        """By a reference answer, or by the nearest stored answer of a question
-        (settings `[score]`).
+        """Scores an answer by a reference answer, or by the nearest stored answer of a
+        question (settings `[score]`).
         """
         return ScoreAnswer.model_validate((await self._engine.score(body)).to_json())
 
     async def feedback(self, body: FeedbackBody) -> None:
-        """Keep whether a row that a search found was of use; said again, the last word
+        """Stores whether a row that a search found was useful. The last feedback on a row
         counts.
 
-        Answers 409 where no query log is kept (`serve.query_log`), 404 where the search
-        or its row is not known.
+        Answers 409 if no query log is kept (`serve.query_log`), 404 if the search or its
+        row is not known.
         """
         await self._engine.feedback(body)
 
@@ -169,12 +177,12 @@ class Paths:
         return ModelsAnswer(object="list", data=await self._engine.models())
 
     async def model(self, model: _ModelName) -> ModelBody:
-        """By its name or its id, which may hold slashes."""
+        """By its name or its id, which may contain slashes."""
         return await self._engine.model(model)
 
 
 def _answer_errors(app: FastAPI) -> None:
-    """Every error that leaves a path becomes JSON of one form."""
+    """Answer every error of a path as JSON of one form."""
 
     async def told(request: Request, problem: Problem) -> Response:
         return problems.answer(request.scope["path"], problem)
@@ -207,35 +215,52 @@ def _answer_errors(app: FastAPI) -> None:
 
 
 def _invalid(error: RequestValidationError) -> Problem:
-    """What is wrong with a request, at its most exact; never what stood there, which is
-    somebody's text.
+    """Return the most exact error of a request, without the value, which is a client's
+    text.
     """
-    # A body of several forms has errors of each: those of the form that it misses least
-    # are meant.
     errors = error.errors()
     forms = Counter(_form(one) for one in errors)
-    # Of a text or a list of texts that is wrong, each form has its error, and the
-    # list's may name the item.
-    first = min(errors, key=lambda one: (forms[_form(one)], -len(one["loc"])))
-    place = [str(part) for part in first["loc"] if part not in ("body", *_FORMS)]
-    param = next((part for part in place if not part.isdigit()), None)
+
+    def rank(one: Mapping[str, Any]) -> tuple[int, int]:
+        # A body of several forms has errors of each: the form with the fewest is meant.
+        # Of a wrong text or list of texts, the longer place may name the item.
+        return forms[_form(one)], -len(one["loc"])
+
+    first = min(errors, key=rank)
     if first["type"] == "json_invalid":
         return Problem(400, "the body is not JSON", "correct it")
-    where = ".".join(part for part in place if part.isidentifier() or part.isdigit()) or "the body"
-    return Problem(422, f"{where}: {_words(first)}", "see /docs", param=param)
+    place, param = _place(first)
+    return Problem(422, f"{place}: {_words(first)}", "see /docs", param=param)
+
+
+def _place(error: Mapping[str, Any]) -> tuple[str, str | None]:
+    """Return the place of an error in the body as words, and the field's name."""
+    place: list[str] = []
+    param: str | None = None
+    for part in error["loc"]:
+        if part in ("body", *_FORMS):
+            continue
+        name = str(part)
+        if param is None and not name.isdigit():
+            param = name
+        # Other parts are names of pydantic's own, such as `list[constrained-str]`.
+        if name.isidentifier() or name.isdigit():
+            place.append(name)
+    return ".".join(place) or "the body", param
 
 
 def _form(error: Mapping[str, Any]) -> str | None:
-    """The one of several forms of a body that this error is of."""
-    return next((part for part in error["loc"] if part in _FORMS), None)
+    """Return which of several forms of a body an error belongs to."""
+    for part in error["loc"]:
+        if part in _FORMS:
+            return str(part)
+    return None
 
 
 def _words(error: Mapping[str, Any]) -> str:
-    """What is wrong, where pydantic's own words are about raw data and patterns."""
-    if error["type"] == "string_pattern_mismatch":
-        return (
-            "it is blank"
-            if error["ctx"]["pattern"] == NOT_BLANK
-            else "it is not of the form that /docs says"
-        )
-    return _WORDS.get(error["type"]) or str(error["msg"])
+    """Say what is wrong; pydantic's own words are about raw data and patterns."""
+    if error["type"] != "string_pattern_mismatch":
+        return _WORDS.get(error["type"]) or str(error["msg"])
+    if error["ctx"]["pattern"] == NOT_BLANK:
+        return "it is blank"
+    return "it is not of the form that /docs says"

@@ -1,10 +1,10 @@
-"""`vectrue serve`: the HTTP server, from its settings to its end.
+"""`vectrue serve`: starts the HTTP server and stops it.
 
-Asked to stop, it takes no more connections, finishes the requests in hand and leaves
-with 0.
+On SIGTERM or Ctrl-C it accepts no more connections, finishes the current requests and
+exits 0.
 
-Hazard: uvicorn sends itself the signal again once it is done, for whoever started it;
-here nothing is left to do then.
+Hazard: without a token the server must listen on loopback only; `bind` refuses any other
+address.
 """
 
 import asyncio
@@ -34,8 +34,8 @@ def run(settings: Settings) -> int:
         the exit code.
 
     Raises:
-        ConfigurationError: the address is not loopback and there is no token, the port
-            is taken, or the database does not fit the settings.
+        ConfigurationError: the address is not loopback and no token is set, the port is
+            in use, or the database does not fit the settings.
         ModelUnavailable: the weights are not on this machine.
     """
     with bind(settings.serve) as bound:
@@ -45,8 +45,8 @@ def run(settings: Settings) -> int:
 
 
 def bind(settings: ServeSettings) -> socket.socket:
-    """The socket, bound but not listening yet: until the models are loaded, whoever
-    asks is refused at once.
+    """Bind the socket without listening: until the models are loaded, clients are
+    refused at once.
 
     Raises:
         ConfigurationError: as `run`.
@@ -67,11 +67,11 @@ def bind(settings: ServeSettings) -> socket.socket:
             bound.bind(address)
             unless_bound.pop_all()
             return bound
-    # the second for what no name of a machine can be
+    # UnicodeError: the text cannot be a host name.
     except (OSError, UnicodeError) as error:
-        why = (
-            error.strerror if isinstance(error, OSError) else None
-        ) or "this is no name of a machine"
+        why = "this is not a host name"
+        if isinstance(error, OSError) and error.strerror:
+            why = error.strerror
         raise ConfigurationError(
             f"cannot listen on {host} port {port} ({why})",
             fix="choose another serve.host or serve.port",
@@ -94,10 +94,12 @@ async def _serve(settings: Settings, bound: socket.socket) -> None:
             timeout_graceful_shutdown=round(settings.serve.request_seconds) + LEAVE_SECONDS,
         )
         server = uvicorn.Server(config)
+        # uvicorn raises the signal again once it has stopped; nothing is left to do then.
         for one in (signal.SIGTERM, signal.SIGINT):
             signal.signal(one, lambda *_: None)
         host, port = bound.getsockname()[:2]
-        log.info("server ready", address=f"http://{f'[{host}]' if ':' in host else host}:{port}")
+        shown = f"[{host}]" if ":" in host else host
+        log.info("server ready", address=f"http://{shown}:{port}")
         await server.serve(sockets=[bound])
     finally:
         await engine.close()

@@ -1,9 +1,7 @@
-"""What is served: the columns that the database names, with their models; asked again
-once a migration has swapped.
+"""The searched columns and their models, read again after a migration's swap.
 
-Hazard: a model that a migration has just swapped in is loaded by the first query after
-the swap, which takes seconds; the one before it stays in memory, for queries that are
-under way and for a rollback, until the server ends.
+Hazard: after a swap, the first query loads the new model, which takes seconds. The old
+model stays in memory until the server ends, for running queries and for a rollback.
 """
 
 import asyncio
@@ -41,12 +39,10 @@ def columns(served: Served, tables: Sequence[str]) -> list[Target]:
 
 
 class Catalog:
-    """Asks what is served and opens the models; an instance of a model is kept for
-    good.
-    """
+    """Reads what is served and opens the models, which stay open."""
 
     def __init__(self, settings: Settings, database: SessionPool) -> None:
-        """Open the settings' model, without loading it, and ask nothing yet.
+        """Open the settings' model without loading it; read nothing yet.
 
         Raises:
             ModelUnavailable: its weights are not on this machine.
@@ -59,27 +55,27 @@ class Catalog:
         self._refreshing = asyncio.Lock()
 
     async def served(self, stale: Served | None = None) -> Served:
-        """What is served, asked once; anew when it is still what the caller found to be
-        out of date.
+        """Return what is served; read it again if it is still `stale`.
+
+        Args:
+            stale: what the caller found to be out of date.
 
         Raises:
             ConfigurationError: the database does not fit the settings.
-            ModelUnavailable: the weights of a model that a column wants are not on this
-                machine.
-            TransientError: Postgres is away.
+            ModelUnavailable: the weights of a column's model are not on this machine.
+            TransientError: Postgres does not answer.
         """
         async with self._refreshing:
             if self._served is stale:
-                # also when the look fails: what is out of date must not pass for an
-                # answer
+                # Also if reading fails: what is out of date must not be used again.
                 self._served = None
             if self._served is None:
                 self._served = await self._database.run(self._look)
             return self._served
 
     async def named(self, name: str) -> Embedder:
-        """The model with this name or id; the settings' own is there without the
-        database, too.
+        """Return the model with this name or id; the settings' own also without
+        Postgres.
 
         Raises:
             Problem: it is not served.
@@ -97,36 +93,34 @@ class Catalog:
             404,
             "the model is not served here",
             f"ask for one of: {known}",
-            "model_not_found",
-            "model",
+            code="model_not_found",
+            param="model",
         )
 
     async def names(self) -> dict[str, Embedder]:
-        """The models that are served, by the name that a request may call them; the
-        settings' own one comes first.
+        """Return the served models by their name in a request; the settings' own first.
 
-        A model whose name another one has already goes by its id: the settings' own has
-        the second claim to its name where no column wants it any more. While Postgres
-        is away, the settings' own alone.
+        If two models have the same name, one is listed by its id: the settings' own, if no
+        column wants it any more, otherwise the other one. While Postgres does not answer,
+        only the settings' own is returned.
         """
         own = self._settings.model.name
         try:
             models = (await self.served()).models
         except TransientError:
             models = {}
-        named = {
-            identity: identity.rpartition("@")[0]
-            for identity in models
-            if identity != self.own.model_id
-        }
+        named: dict[str, str] = {}
+        for model_id in models:
+            if model_id != self.own.model_id:
+                named[model_id] = model_id.rpartition("@")[0]
         is_gone = self.own.model_id not in models and own in named.values()
         found = {self.own.model_id if is_gone else own: self.own}
-        for identity, name in named.items():
-            found[identity if name in found else name] = models[identity]
+        for model_id, name in named.items():
+            found[model_id if name in found else name] = models[model_id]
         return found
 
     def wanted(self, session: Session) -> tuple[Target, ...]:
-        """The columns as they are now; for a session of the caller's.
+        """Read the columns with a session of the caller's.
 
         Raises:
             ConfigurationError, TransientError: as `served`.
@@ -136,7 +130,7 @@ class Catalog:
     def _look(self, session: Session) -> Served:
         wanted = self.wanted(session)
         found = embedders.for_targets(self._settings, session, wanted, self.own)
-        # Instances are kept, or each look would load the weights again.
+        # Instances are kept, or each reading would load the weights again.
         models: dict[str, Embedder] = {}
         for model in found.ids:
             models[model] = self._opened.setdefault(model, found.of(model))

@@ -1,17 +1,13 @@
-"""Bisection: when a batch fails in the model, halves are tried until the guilty texts
-stand alone.
+"""Bisection: if a batch fails in the model, halves of it are tried until the texts that
+the model refuses are found.
 
-One guilty text among n costs at most 2 * log2(n) + 1 calls more than a batch without
-one: two halves on each level, and the text once more alone. Where it was for want of
+One refused text among n costs at most 2 * log2(n) + 1 more calls than a batch without
+one: two halves on each level, and the text once more alone. If the model ran out of
 memory, the batch costs one call more.
 
-Hazard: a model that is broken, or whose device somebody else has filled, refuses
-everything, and must not fill the quarantine with a whole table, one edit at a time. So
-where none of the texts is taken, a short probe is tried: when that is refused too, it
-is the model's fault. A text that does not fit while the probe does is guilty, however
-many there are; without its quarantine it would stop the partition for ever. A device
-may also be filled between two calls: so where a text did not fit beside others of its
-batch that were taken, the longest of these is the probe.
+Hazard: a model that is broken, or whose device is out of memory for another reason,
+refuses everything. That must not put a whole table into quarantine, text by text, so a
+probe decides whether the model or the text is at fault (`_probe`).
 """
 
 from collections.abc import Sequence
@@ -33,15 +29,15 @@ from schemas.rows.document import Vector
 
 _TRIES_ALONE = 2
 _BROKEN_MODEL_TEXTS = 8
-"""From this many texts on, a batch of which none is taken says that the model is
-broken, unless it was for memory.
+"""If none of at least this many texts is taken, the model is broken, unless it ran out of
+memory.
 """
 _PROBE = "a"
-"""A text that every working model takes, where it has taken none of its own."""
+"""A text that every working model takes."""
 
 
 class Encodes(Protocol):
-    """What is halved: a model, or one side of it."""
+    """A model, or its side for queries."""
 
     def encode_documents(self, texts: Sequence[str]) -> Vector:
         """As `connectors.ports.Embedder` says."""
@@ -50,12 +46,12 @@ class Encodes(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """Texts of the same batch that went through the model before."""
+    """Texts of the same batch that the model has processed before."""
 
     taken: int = 0
     refused: int = 0
     longest: str = ""
-    """Of those that were taken."""
+    """The longest of those that were taken."""
 
 
 _NOTHING = Earlier()
@@ -68,7 +64,7 @@ class Encoded:
     vectors: dict[int, Vector] = field(default_factory=dict)
     refused: dict[int, str] = field(default_factory=dict)
     no_room: set[int] = field(default_factory=set)
-    """Those of the refused that were refused for want of memory."""
+    """Those of the refused texts for which the model ran out of memory."""
     calls: int = 0
 
     attempts: int = _TRIES_ALONE
@@ -78,21 +74,21 @@ class Encoded:
 def encode(
     embedder: Encodes, texts: Sequence[str], dimensions: int, earlier: Earlier = _NOTHING
 ) -> Encoded:
-    """Embed texts; those that the model cannot take are told apart from the others.
+    """Embed texts, and find those that the model refuses.
 
     Args:
         embedder: the model.
         texts: n non-blank texts.
         dimensions: length that the vectors must have.
-        earlier: what became of the other texts of the batch, of which these are a part.
+        earlier: texts of the same batch that were embedded before these.
 
     Returns:
         for each position either a vector float32[dimensions] or a reason.
 
     Raises:
-        VectrueError: none was taken, nor a probe, or there were eight or more in the
-            batch: the model is broken.
-        TransientError: the device has no room even for the probe.
+        VectrueError: the model is broken: it took no text, and either refused the probe
+            or there were eight texts or more in the batch.
+        TransientError: the device is out of memory even for the probe.
         TransientError, ConfigurationError, Stopping: as the embedder raised them; they
             say nothing about the texts.
     """
@@ -104,7 +100,7 @@ def encode(
 
 
 def check(vectors: Vector, count: int, dimensions: int) -> None:
-    """Refuse what may not be stored.
+    """Refuse vectors that must not be stored.
 
     Args:
         vectors: float32[count, dimensions] as a model returned them.
@@ -131,11 +127,18 @@ def check(vectors: Vector, count: int, dimensions: int) -> None:
 def _probe(
     embedder: Encodes, texts: Sequence[str], dimensions: int, result: Encoded, earlier: Earlier
 ) -> None:
-    """Raise if it is the model that refuses, and not the texts that are guilty."""
+    """Raise if the model is at fault, and not the refused texts.
+
+    A text that does not fit while the probe does is at fault, however many there are:
+    without quarantine it would stop the partition for ever.
+    """
     taken = len(result.vectors) + earlier.taken
     text = _PROBE
     if result.no_room:
-        text = max((*(texts[i] for i in result.vectors), earlier.longest), key=len) or _PROBE
+        # The device may have been filled between two calls, so the longest text that fit
+        # before is tried again.
+        fitted = [texts[position] for position in result.vectors]
+        text = max(*fitted, earlier.longest, _PROBE, key=len)
     probe = Encoded()
     reason = _attempt(embedder, [text], range(1), dimensions, probe)
     result.calls += probe.calls
@@ -174,14 +177,15 @@ def _halve(
 def _attempt(
     embedder: Encodes, texts: Sequence[str], positions: range, dimensions: int, result: Encoded
 ) -> PoisonText | None:
-    """One call of the model; None when it took the texts, else why not."""
+    """Call the model once; return None if it took the texts, otherwise why not."""
     result.calls += 1
     try:
         vectors = embedder.encode_documents([texts[i] for i in positions])
         check(vectors, len(positions), dimensions)
     except (TransientError, ConfigurationError, Stopping):
         raise
-    except Exception as error:  # noqa: BLE001 - whatever a network raises about a text is the reason, and is kept
+    # Whatever a model raises about a text is the reason, which is stored.
+    except Exception as error:  # noqa: BLE001
         return _reason(error)
     result.vectors.update(zip(positions, vectors, strict=True))
     return None
@@ -191,9 +195,7 @@ def _reason(error: Exception) -> PoisonText:
     if isinstance(error, PoisonText):
         return error
     kind = OutOfMemory if isinstance(error, MemoryError) else PoisonText
-    # The class alone for what is not ours: a library's message may quote the text.
-    return kind(
-        error.message
-        if isinstance(error, VectrueError)
-        else f"the model raised {type(error).__name__}"
-    )
+    if isinstance(error, VectrueError):
+        return kind(error.message)
+    # Only the name of the class: a library's message may quote the text.
+    return kind(f"the model raised {type(error).__name__}")

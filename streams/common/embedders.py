@@ -1,9 +1,8 @@
-"""The models of a worker: one, or during a migration two, each for the columns that
-want it.
+"""The models of a worker: one, or two during a migration, each for its columns.
 
-Without a migration the settings decide, and must agree with what the database wants.
-With one the database decides, so that a worker needs no new settings at the moment of
-the swap, nor while some tables are still to follow the others.
+Without a migration the settings name the model, and must agree with what the database
+wants. During one the database names it, so that a worker needs no new settings at the
+swap, nor while some tables have not followed yet.
 
 Hazard: not thread-safe, like the models themselves.
 """
@@ -26,7 +25,6 @@ class Embedders:
     """Models by their id."""
 
     def __init__(self, models: Mapping[str, Embedder]) -> None:
-        """Keep the models; none is loaded yet."""
         self._models = models
 
     @classmethod
@@ -40,7 +38,7 @@ class Embedders:
         return sorted(self._models)
 
     def of(self, model: str) -> Embedder:
-        """The model with this id.
+        """Return the model with this id.
 
         Raises:
             TargetMismatch: it is not among these.
@@ -52,12 +50,12 @@ class Embedders:
         return self._models[model]
 
     def load(self) -> None:
-        """Bring the weights of all of them into memory."""
+        """Load the weights of all models."""
         for model in self._models.values():
             model.load()
 
     def unload(self) -> None:
-        """Give the memory back."""
+        """Free the memory of all models."""
         for model in self._models.values():
             model.unload()
 
@@ -68,14 +66,14 @@ def for_targets(
     """Open the models that these columns want.
 
     Args:
-        settings: name the model where no migration does.
+        settings: name the model, unless a migration does.
         session: connection to the tables.
         targets: the columns.
-        opened: a model that is open already, and used where it is the wanted one.
+        opened: a model that is already open, used where it is the wanted one.
 
     Raises:
-        TargetMismatch: the settings' model is not the wanted one, and no migration says
-            where that is to be found.
+        TargetMismatch: the settings' model is not the wanted one, and no migration has
+            its settings.
         ModelUnavailable: the files of a model are not here.
     """
     saved = openings(migration.read(session, finished=True))

@@ -1,8 +1,9 @@
-r"""Logs: one line per event on stderr, for people on a terminal and as JSON elsewhere.
+r"""Logs: one line per event on stderr, for people on a terminal, as JSON elsewhere.
 
-Library logs (faust, aiokafka, transformers) go through the same pipe, from warning
-upwards. What comes from outside, in any value of an event or in a traceback, cannot
-command the terminal that shows it: an escape is written as `\x1b`.
+Logs of libraries (faust, aiokafka, transformers) take the same way, from warnings up.
+
+Hazard: values and tracebacks may contain a client's text, so control characters are
+escaped (`\x1b`) and cannot control the terminal.
 """
 
 import io
@@ -16,9 +17,7 @@ from schemas.printable import json_text, one_line, visible
 from schemas.settings.sections import LogSettings
 
 _SEVERAL_LINES = ("exception", "stack")
-"""Values of an event that the console shows below it, as they are but for what
-`visible` writes out.
-"""
+"""Values that the console shows below the event, on lines of their own."""
 
 
 def configure(settings: LogSettings, **bound: str) -> None:
@@ -26,7 +25,7 @@ def configure(settings: LogSettings, **bound: str) -> None:
 
     Args:
         settings: level and format.
-        bound: values that every line of this process carries (the role).
+        bound: values in every line of this process (the role).
     """
     as_json = settings.format == "json" or (settings.format == "auto" and not sys.stderr.isatty())
     renderer: structlog.typing.Processor = (
@@ -39,7 +38,7 @@ def configure(settings: LogSettings, **bound: str) -> None:
     )
 
     def bind(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-        # not context variables: those do not reach the lane's thread
+        # Not context variables, which do not reach the lane's thread.
         return {**bound, **event}
 
     shared: list[structlog.typing.Processor] = [
@@ -62,23 +61,22 @@ def configure(settings: LogSettings, **bound: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(foreign)
     logging.basicConfig(level=max(level, logging.WARNING), handlers=[handler], force=True)
-    # what Python warns of may quote what comes from outside
+    # A warning of Python may quote a client's text, which must be escaped too.
     logging.captureWarnings(capture=True)
 
 
 def flush() -> None:
-    """Write out what is buffered; before the process ends without Python's own
-    clean-up.
-    """
+    """Flush the logs; needed before the process ends without Python's own clean-up."""
     logging.shutdown()
     sys.stderr.flush()
 
 
 def _shown(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """Every value as the console may show it; `exc_info` is shown by _write_traceback."""
-    return {
-        name: value if name == "exc_info" else _value(name, value) for name, value in event.items()
-    }
+    """Escape every value for the console; _write_traceback escapes `exc_info`."""
+    shown: dict[str, Any] = {}
+    for name, value in event.items():
+        shown[name] = value if name == "exc_info" else _value(name, value)
+    return shown
 
 
 def _value(name: str, value: Any) -> str:

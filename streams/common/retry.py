@@ -1,8 +1,7 @@
-"""Patience with a service that is away: tried again in place, with back-off, for a
-bounded time.
+"""Retries of calls to a service that does not answer, with back-off and a time limit.
 
-Only `TransientError` is retried; everything else is the caller's at once. A wait ends
-at once when the process is asked to stop.
+Only `TransientError` is retried; any other error is raised at once. A wait ends at once
+when the process is asked to stop.
 """
 
 from collections.abc import Callable
@@ -30,11 +29,10 @@ class RetryPolicy:
         """Set the limits.
 
         Args:
-            clock: waits between the tries; its wait raises Stopping.
-            seconds: after this long the last error is raised.
+            clock: waits between the attempts; its wait raises Stopping.
+            seconds: after this time the last error is raised.
             lane: label of the metric.
-            waits_for_tables: whether TableLocked is tried again as well, or the
-                caller's at once.
+            waits_for_tables: whether TableLocked is retried too, or raised at once.
         """
         self._clock = clock
         self._seconds = seconds
@@ -42,11 +40,11 @@ class RetryPolicy:
         self._waits_for_tables = waits_for_tables
 
     def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call `function`, again and again while it raises TransientError.
+        """Call `function` until it does not raise TransientError.
 
         Raises:
-            TransientError: the service stayed away for the whole time.
-            TableLocked: at once, unless this patience waits for tables.
+            TransientError: the service did not answer in the whole time.
+            TableLocked: at once, unless this policy waits for tables.
             Stopping: the process was asked to stop meanwhile.
         """
         deadline = self._clock.monotonic() + self._seconds
@@ -70,5 +68,5 @@ class RetryPolicy:
         error = state.outcome.exception() if state.outcome else None
         seconds = round(state.upcoming_sleep, 1)
         log.warning(
-            "trying again", reason=str(error), attempt=state.attempt_number, after_seconds=seconds
+            "retrying", reason=str(error), attempt=state.attempt_number, after_seconds=seconds
         )

@@ -1,11 +1,10 @@
-"""Rows that lack a true vector and stay so, told from those that are on their way.
+"""Rows that lack a true vector for good, as opposed to those that are being embedded.
 
-While an application writes, some rows are always being embedded; a gate that wanted
-none of them would never open. What lacked a vector at the first look and has been made
-true since, or has changed since, was on its way.
+While an application writes, some rows are always being embedded, so a check that allowed
+none of them would never pass. A row that lacked a vector at the first look, and got one
+or changed since, was being embedded.
 
-Hazard: each look reads every row once. Where many rows lack a vector, the count alone
-is answer enough.
+Hazard: each look reads every row once. If many rows lack a vector, count them instead.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,33 +14,30 @@ from connectors.postgres.health.keeper import Fingerprint
 from schemas.rows.table import Key
 
 MOST = 1000
-"""Rows that may be on their way at one moment: a busy table's changes of some seconds.
-"""
+"""Most rows that may be in the queue at one moment: changes of a busy table in seconds."""
 _PATIENCE_SECONDS = 5.0
-"""Without a row that moves for so long, what is left stays: a live worker writes a
-change within a second.
+"""If no row changes for this time, the rest lack a vector for good: a live worker writes
+a change within a second.
 """
 _POLL_SECONDS = 0.5
 
 Look = Callable[[], Mapping[Key, Fingerprint]]
-"""The rows that lack a true vector now, each with what tells one that stayed so from
-one that became so again.
+"""Returns the rows that lack a true vector now. The fingerprint differs if a row got one
+and lost it again.
 """
 
 
 def count(look: Look, clock: Clock) -> int:
-    """How many rows that lack a true vector now do not get one while others do. As
-    `staying`.
-    """
+    """Count the rows that `staying` returns."""
     return len(staying(look, clock))
 
 
 def staying(look: Look, clock: Clock) -> Mapping[Key, Fingerprint]:
-    """The rows that lack a true vector now and do not get one while others do.
+    """Return the rows that lack a true vector now and do not get one while others do.
 
     Args:
-        look: asked again and again, until none of its first answer is left or none of
-            them moves any more.
+        look: called until none of its first rows is left, or none of them changes any
+            more.
         clock: for the pauses in between.
     """
     left = dict(look())

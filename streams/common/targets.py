@@ -1,10 +1,10 @@
 """The targets of the configured tables, as the database wants them.
 
-Hazard: during a migration a table has two: the served column, and the one beside it,
-each with a model of its own.
+Hazard: during a migration a table has two targets: the served column and the one beside
+it, each with its own model.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from connectors.ports import Embedder
@@ -22,8 +22,12 @@ from schemas.settings.sections import TableSettings
 
 @dataclass(frozen=True, slots=True)
 class WantedColumn:
-    """A vector column that `init` looks after: the table's settings with this column,
-    and the model it shall have.
+    """A vector column that `init` sets up.
+
+    Attributes:
+        table: the table's settings, with this column.
+        model: id of the model whose vectors it must hold.
+        dimensions: of that model.
     """
 
     table: TableSettings
@@ -32,8 +36,10 @@ class WantedColumn:
 
 
 def resolve(settings: Settings, session: Session) -> list[Target]:
-    """The targets that are kept true: of all configured tables, those beside them too,
-    frozen ones left out.
+    """Return the targets that are kept true.
+
+    These are the columns of all configured tables and those beside them, without frozen
+    ones.
 
     Raises:
         ConfigurationError: none is configured, a table or column is missing, or
@@ -42,26 +48,21 @@ def resolve(settings: Settings, session: Session) -> list[Target]:
     """
 
     def look() -> list[Target]:
-        found = []
+        found: list[Target] = []
         for table in settings.tables:
-            besides = [
-                m.beside
-                for m in _under_way(session, table)
-                if m.beside and wanted_rules.lines(session, table, m.beside)
-            ]
-            for column in (table.column, *besides):
-                target, frozen = wanted_rules.resolve(
-                    session, table.model_copy(update={"column": column})
-                )
-                found += [] if frozen else [target]
+            for column in (table.column, *_beside(session, table)):
+                named = table.model_copy(update={"column": column})
+                target, frozen = wanted_rules.resolve(session, named)
+                if not frozen:
+                    found.append(target)
         return found
 
     return _steady(settings, session, look)
 
 
 def standing(settings: Settings, session: Session) -> list[Target]:
-    """As `resolve`, of the tables that are there: one that was dropped keeps nobody
-    from the others.
+    """Return the targets of the existing tables: a dropped one does not affect the
+    others.
 
     Raises:
         ConfigurationError, TransientError: as `resolve`.
@@ -71,7 +72,7 @@ def standing(settings: Settings, session: Session) -> list[Target]:
 
 
 def served(settings: Settings, session: Session) -> list[Target]:
-    """The targets that readers use: one for each configured column, frozen or not.
+    """Return the targets that readers use: each configured column, frozen or not.
 
     Raises:
         ConfigurationError, TransientError: as `resolve`.
@@ -84,61 +85,73 @@ def served(settings: Settings, session: Session) -> list[Target]:
 
 
 def wanted(settings: Settings, session: Session, embedder: Embedder) -> list[WantedColumn]:
-    """The columns that `init` looks after, with the settings' model, or in a migration
-    with the database's.
+    """Return the columns that `init` sets up, with the model of the settings, or during a
+    migration with that of the database.
     """
-    found = []
+    found: list[WantedColumn] = []
     for table in settings.tables:
         under_way = _under_way(session, table)
         if not under_way:
             found.append(_settled(session, table, embedder))
         for made in under_way:
             old, new = (made.from_model, made.from_dimensions), (made.to_model, made.to_dimensions)
-            is_new = made.offline or made.state is MigrationState.SWAPPED
-            found.append(WantedColumn(table, *(new if is_new else old)))
+            if made.offline or made.state is MigrationState.SWAPPED:
+                served_now, beside_now = new, old
+            else:
+                served_now, beside_now = old, new
+            found.append(WantedColumn(table, model=served_now[0], dimensions=served_now[1]))
             if made.beside:
                 other = table.model_copy(update={"column": made.beside})
-                found.append(WantedColumn(other, *(old if is_new else new)))
+                found.append(WantedColumn(other, model=beside_now[0], dimensions=beside_now[1]))
     return found
 
 
 def choose(settings: Settings, session: Session, tables: Sequence[str]) -> list[Target]:
-    """The targets of the named tables, or of all configured ones when none is named.
+    """Return the targets of the named tables, or of all configured ones if none is named.
 
     Raises:
         ConfigurationError: as `resolve`, or a table is not configured.
     """
-    # What is wrong with another table is no business of this one's.
+    # Only the named tables are read, so that an error of another one does not matter.
     return resolve(settings.only(tables), session)
 
 
 def check_model(targets: Sequence[Target], embedder: Embedder) -> None:
-    """Refuse to work with a model that the database does not want.
+    """Check that a model is the one that the database wants.
 
     Raises:
-        TargetMismatch: with both models named.
+        TargetMismatch: it is not; names both models.
     """
     for target in targets:
         if (target.model, target.dimensions) != (embedder.model_id, embedder.dimensions):
             raise TargetMismatch(
                 f"{target.name} wants vectors of {target.model} ({target.dimensions} "
-                "dimensions), the settings name "
-                f"{embedder.model_id} ({embedder.dimensions})",
+                f"dimensions), the settings name {embedder.model_id} ({embedder.dimensions})",
                 fix="correct [model], or run `vectrue init` to want this model from now on",
             )
 
 
 def configured(settings: Settings, shape: Shape) -> list[Target]:
-    """The configured columns with the keys that a look found; which model is wanted
-    does not matter here.
-    """
+    """Return the configured columns with the keys that were found, without a model."""
     keys = {table.table: table.key for table in shape.tables}
-    return [Target(t.table, t.column, t.text, keys[t.table], "", 0) for t in settings.tables]
+    found: list[Target] = []
+    for table in settings.tables:
+        target = Target(
+            table=table.table,
+            column=table.column,
+            text=table.text,
+            key=keys[table.table],
+            model="",
+            dimensions=0,
+        )
+        found.append(target)
+    return found
 
 
 def _steady(settings: Settings, session: Session, look: Callable[[], list[Target]]) -> list[Target]:
-    """What `look` finds while no migration takes a step: names of columns change with
-    it.
+    """Call `look` until no migration takes a step meanwhile.
+
+    A step renames columns, so a look that met one may have mixed old and new names.
     """
     if not settings.tables:
         raise ConfigurationError(
@@ -157,8 +170,8 @@ def _steady(settings: Settings, session: Session, look: Callable[[], list[Target
 
 
 def _settled(session: Session, table: TableSettings, embedder: Embedder) -> WantedColumn:
-    """A column that is not under way: with the settings' model, unless it is yet to
-    follow the others to it.
+    """Return a column without a migration: with the settings' model, unless it has not
+    followed the other tables to it yet.
     """
     for model, dimensions, *_ in wanted_rules.lines(session, table, table.column):
         if is_behind(str(model), embedder.model_id, migration.read(session, finished=True)):
@@ -167,6 +180,12 @@ def _settled(session: Session, table: TableSettings, embedder: Embedder) -> Want
 
 
 def _under_way(session: Session, table: TableSettings) -> list[ColumnMigration]:
-    return [
-        m for m in migration.read(session) if (m.table, m.column) == (table.table, table.column)
-    ]
+    column = table.table, table.column
+    return [made for made in migration.read(session) if (made.table, made.column) == column]
+
+
+def _beside(session: Session, table: TableSettings) -> Iterator[str]:
+    """Yield the columns beside a table's own that a model is wanted for."""
+    for made in _under_way(session, table):
+        if made.beside and wanted_rules.lines(session, table, made.beside):
+            yield made.beside

@@ -1,6 +1,4 @@
-"""The failure of a connector, with the row that was too large for it where that is the
-reason.
-"""
+"""Explains the failure of a connector; if an event was too large, it finds the row."""
 
 import threading
 
@@ -11,24 +9,21 @@ from schemas.messages import too_large
 from schemas.settings.reading import Settings
 
 _SECONDS = 3.0
-"""A report waits for it; a table that takes longer to look through is not named."""
+"""Time to look for the row, since a report waits for it."""
 
 
 class Explainer:
-    """Explains reasons, each once: the failure stays the same as long as its event
+    """Explains reasons, each one once: a failure stays the same as long as its event
     does.
     """
 
     def __init__(self, settings: Settings) -> None:
-        """Remember where to look; nothing is opened yet."""
         self._settings = settings
         self._known: dict[str, str] = {}
         self._alone = threading.Lock()
 
     def explain(self, reason: str) -> str:
-        """The reason, with the table and the row where an event was too large; as it is
-        where it was not that.
-        """
+        """Return the reason; with table and row if an event was too large."""
         if not too_large.is_too_large(reason):
             return reason
         with self._alone:

@@ -12,9 +12,7 @@ from schemas.printable import one_line, visible
 
 
 def guard_tracebacks() -> None:
-    """Have an exception that nobody caught, of any thread, printed with what it quotes
-    written out.
-    """
+    """Escape control characters when an uncaught exception of any thread is printed."""
 
     def of_process(
         kind: type[BaseException], error: BaseException, trace: TracebackType | None
@@ -23,7 +21,8 @@ def guard_tracebacks() -> None:
 
     def of_thread(found: threading.ExceptHookArgs) -> None:
         if found.exc_value is not None and not isinstance(found.exc_value, SystemExit):
-            sys.stderr.write(f"in thread {one_line(found.thread.name) if found.thread else '-'}:\n")
+            name = one_line(found.thread.name) if found.thread else "-"
+            sys.stderr.write(f"in thread {name}:\n")
             of_process(found.exc_type, found.exc_value, found.exc_traceback)
 
     sys.excepthook = of_process

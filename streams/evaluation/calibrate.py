@@ -1,13 +1,13 @@
-"""Thresholds for a model, from pairs that a person has graded, and how sure they are.
+"""Thresholds for a model from pairs that a person has graded, with their uncertainty.
 
-Each threshold is put where it parts the two grades beside it best: where the share of
-the better grade above it plus the share of the worse grade below it is largest
-(Youden's J). Together they make the mean recall over the three grades as large as two
-thresholds can, however many pairs each grade has.
+Each threshold is put where it separates the two grades beside it best: where the share
+of the better grade above it plus the share of the worse grade below it is largest
+(Youden's J). Together the two thresholds give the largest mean recall over the three
+grades, however many pairs each grade has.
 
-How sure: the references are drawn again with replacement, whole, since pairs of one
-reference are not independent; and the accuracy is that of pairs whose reference had no
-part in setting the thresholds.
+Intervals are a bootstrap over references, not pairs, since pairs of one reference are
+not independent. The accuracy is measured on pairs whose reference had no part in
+setting the thresholds.
 
 Hazard: thresholds hold for the kind of answers they were set with, and for one model.
 """
@@ -24,13 +24,13 @@ from schemas.errors import VectrueError
 from schemas.reports.score import GRADES, GradeThresholds, Pair
 
 LEAST_PAIRS = 10
-"""Pairs of each grade, and different references: with fewer, a recall moves by more
-than 0.1 with each pair.
+"""Fewest pairs of each grade, and fewest different references. With fewer, one pair
+changes a recall by more than 0.1.
 """
 _DRAWS = 2000
 _FOLDS = 5
 _SEED = 20240501
-"""Any; fixed, so that the same file gives the same answer."""
+"""Any number; fixed, so that the same file gives the same answer."""
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -38,7 +38,7 @@ Labels = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """Where 95 of 100 draws of the references put a threshold."""
+    """The range in which 95 of 100 bootstrap samples put a threshold."""
 
     low: float
     high: float
@@ -46,18 +46,18 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Proposed thresholds and how sure they are.
+    """Proposed thresholds and their uncertainty.
 
     Attributes:
-        name: the model's name, by which the settings know it.
+        name: the model's name, as in the settings.
         model: its id.
         thresholds: proposed, from all pairs.
         good: interval of the threshold above which an answer is good.
-        excellent: likewise.
+        excellent: interval of the threshold above which an answer is excellent.
         similarities: float64[n], one per pair.
         labels: int64[n], positions in GRADES.
-        confusion: pairs by grade given (row) and grade by thresholds set without their
-            reference (column).
+        confusion: pairs by the person's grade (row) and by the grade of thresholds set
+            without their reference (column).
         current: share of the pairs that the thresholds in force grade as the person
             did.
     """
@@ -74,12 +74,12 @@ class Calibration:
 
     @property
     def accuracy(self) -> float:
-        """Share of the pairs on the diagonal."""
-        return sum(row[i] for i, row in enumerate(self.confusion)) / len(self.labels)
+        """Share of the pairs on the diagonal, 0 to 1."""
+        return float(np.trace(np.array(self.confusion))) / len(self.labels)
 
     @property
     def chance(self) -> float:
-        """Share that the commonest grade alone would get right."""
+        """Share that always saying the commonest grade would get right, 0 to 1."""
         return float(np.bincount(self.labels).max() / len(self.labels))
 
     @property
@@ -87,9 +87,8 @@ class Calibration:
         """One sentence on how far to trust the thresholds."""
         right = (
             f"{self.accuracy:.0%} of unseen pairs are graded as the person did "
-            f"({self.chance:.0%} by always "
+            f"({self.chance:.0%} by always saying the commonest grade)"
         )
-        right += "saying the commonest grade)"
         if self.good.high >= self.excellent.low:
             return (
                 "not sure: the intervals of the two thresholds overlap, more pairs are needed; "
@@ -103,8 +102,11 @@ class Calibration:
     def settings(self) -> str:
         """The block for vectrue.toml."""
         name = self.name.replace("\\", "\\\\").replace('"', '\\"')
-        lines = (f"{field} = {value:.4f}" for field, value in asdict(self.thresholds).items())
-        return f'[score.grades."{name}"]\n' + "\n".join(lines)
+        return (
+            f'[score.grades."{name}"]\n'
+            f"good = {self.thresholds.good:.4f}\n"
+            f"excellent = {self.thresholds.excellent:.4f}"
+        )
 
     def to_json(self) -> dict[str, Any]:
         """The figures under the names of the command line's contract."""
@@ -118,7 +120,7 @@ class Calibration:
             "commonest_grade": self.chance,
             "accuracy_in_force": self.current,
             "grades": [str(grade) for grade in GRADES],
-            "confusion": [list(row) for row in self.confusion],
+            "confusion": np.array(self.confusion).tolist(),
             "verdict": self.verdict,
             "settings": self.settings,
         }
@@ -129,7 +131,7 @@ def calibrate(pairs: Sequence[Pair], embedder: Embedder, in_force: GradeThreshol
 
     Args:
         pairs: graded by a person.
-        embedder: the model; every different text is embedded once.
+        embedder: the model; each different text is embedded once.
         in_force: the model's thresholds now, for comparison.
 
     Raises:
@@ -137,33 +139,39 @@ def calibrate(pairs: Sequence[Pair], embedder: Embedder, in_force: GradeThreshol
     """
     check(pairs)
     similarities = _similarities(pairs, embedder)
-    labels = np.array([GRADES.index(pair.grade) for pair in pairs], np.int64)
     references = sorted({pair.reference for pair in pairs})
-    groups = np.array([references.index(pair.reference) for pair in pairs], np.int64)
+    labels = np.empty(len(pairs), np.int64)
+    groups = np.empty(len(pairs), np.int64)
+    for index, pair in enumerate(pairs):
+        labels[index] = GRADES.index(pair.grade)
+        groups[index] = references.index(pair.reference)
     good, excellent = _intervals(similarities, labels, groups)
-    now = np.array([GRADES.index(in_force.grade(value)) for value in similarities])
     return Calibration(
-        embedder.record.name,
-        embedder.model_id,
-        separate(similarities, labels),
-        good,
-        excellent,
-        similarities,
-        labels,
-        _held_out(similarities, labels, groups),
-        float(np.mean(now == labels)),
+        name=embedder.record.name,
+        model=embedder.model_id,
+        thresholds=separate(similarities, labels),
+        good=good,
+        excellent=excellent,
+        similarities=similarities,
+        labels=labels,
+        confusion=_held_out(similarities, labels, groups),
+        current=float(np.mean(_graded(similarities, in_force) == labels)),
     )
 
 
 def check(pairs: Sequence[Pair]) -> None:
-    """Refuse pairs that can say nothing.
+    """Refuse pairs that are too few to set thresholds.
 
     Raises:
         VectrueError: with the counts.
     """
-    counts = {grade: sum(pair.grade is grade for pair in pairs) for grade in GRADES}
-    if sum(count > 0 for count in counts.values()) == 1:
-        (only,) = (grade for grade, count in counts.items() if count)
+    counts = dict.fromkeys(GRADES, 0)
+    references: set[str] = set()
+    for pair in pairs:
+        counts[pair.grade] += 1
+        references.add(pair.reference)
+    if pairs and counts[pairs[0].grade] == len(pairs):
+        only = pairs[0].grade
         raise VectrueError(
             f"all {len(pairs)} pairs are of the grade {only}: nothing tells where another begins",
             fix=f"add at least {LEAST_PAIRS} pairs of each other grade",
@@ -173,20 +181,18 @@ def check(pairs: Sequence[Pair]) -> None:
         raise VectrueError(
             f"there are too few pairs ({shown})", fix=f"give at least {LEAST_PAIRS} of each grade"
         )
-    references = len({pair.reference for pair in pairs})
-    if references < LEAST_PAIRS:
+    if len(references) < LEAST_PAIRS:
         raise VectrueError(
-            (
-                f"the pairs have only {references} different references, which says little about "
-                "others"
-            ),
+            f"the pairs have only {len(references)} different references, which says little "
+            "about others",
             fix=f"give at least {LEAST_PAIRS}",
         )
 
 
 def separate(similarities: Floats, labels: Labels) -> GradeThresholds:
-    """The two thresholds that part the grades best; in the middle of the gap where
-    several do so equally.
+    """Find the two thresholds that separate the grades best.
+
+    If several are equally good, the middle one is taken.
 
     Args:
         similarities: float64[n].
@@ -194,11 +200,11 @@ def separate(similarities: Floats, labels: Labels) -> GradeThresholds:
     """
     values = np.unique(similarities)
     cuts = np.concatenate([[values[0]], (values[1:] + values[:-1]) / 2, [values[-1]]])
-    below = [
-        np.searchsorted(np.sort(similarities[labels == k]), cuts, side="right")
-        / np.sum(labels == k)
-        for k in range(len(GRADES))
-    ]
+    below = []
+    for grade in range(len(GRADES)):
+        values_of_grade = np.sort(similarities[labels == grade])
+        counts = np.searchsorted(values_of_grade, cuts, side="right")
+        below.append(counts / len(values_of_grade))
     low, high = below[0] - below[1], below[1] - below[2]
     # The best lower cut at or under each upper one, since `good` may not be above
     # `excellent`.
@@ -214,11 +220,22 @@ def _middle(quality: Floats) -> int:
 
 
 def _similarities(pairs: Sequence[Pair], embedder: Embedder) -> Floats:
-    texts = sorted({text for pair in pairs for text in (pair.answer, pair.reference)})
+    different: set[str] = set()
+    for pair in pairs:
+        different.update((pair.answer, pair.reference))
+    texts = sorted(different)
     vectors = dict(zip(texts, embedder.encode_documents(texts), strict=True))
-    return np.array(
-        [float(vectors[pair.answer] @ vectors[pair.reference]) for pair in pairs], np.float64
-    )
+    similarities = np.empty(len(pairs), np.float64)
+    for index, pair in enumerate(pairs):
+        similarities[index] = vectors[pair.answer] @ vectors[pair.reference]
+    return similarities
+
+
+def _graded(similarities: Floats, thresholds: GradeThresholds) -> Labels:
+    labels = np.empty(len(similarities), np.int64)
+    for index, similarity in enumerate(similarities):
+        labels[index] = GRADES.index(thresholds.grade(similarity))
+    return labels
 
 
 def _intervals(similarities: Floats, labels: Labels, groups: Labels) -> tuple[Interval, Interval]:
@@ -226,21 +243,20 @@ def _intervals(similarities: Floats, labels: Labels, groups: Labels) -> tuple[In
     members = [np.flatnonzero(groups == group) for group in range(groups.max() + 1)]
     found: list[tuple[float, float]] = []
     while len(found) < _DRAWS:
-        drawn = np.concatenate(
-            [members[i] for i in random.integers(len(members), size=len(members))]
-        )
+        drawn_groups = random.integers(len(members), size=len(members))
+        drawn = np.concatenate([members[group] for group in drawn_groups])
+        # A sample without some grade sets no thresholds.
         if len(np.unique(labels[drawn])) == len(GRADES):
             thresholds = separate(similarities[drawn], labels[drawn])
             found.append((thresholds.good, thresholds.excellent))
-    (good_low, excellent_low), (good_high, excellent_high) = np.percentile(
-        found, [2.5, 97.5], axis=0
-    ).tolist()
-    return Interval(good_low, good_high), Interval(excellent_low, excellent_high)
+    low, high = np.percentile(found, [2.5, 97.5], axis=0).tolist()
+    return Interval(low[0], high[0]), Interval(low[1], high[1])
 
 
 def _held_out(similarities: Floats, labels: Labels, groups: Labels) -> tuple[tuple[int, ...], ...]:
-    """Every pair graded by thresholds from the other folds; a reference is in one fold
-    only.
+    """Grade each pair by thresholds from the other folds, and count by both grades.
+
+    A reference is in one fold only.
     """
     from sklearn.metrics import confusion_matrix
     from sklearn.model_selection import StratifiedGroupKFold
@@ -248,15 +264,14 @@ def _held_out(similarities: Floats, labels: Labels, groups: Labels) -> tuple[tup
     given = np.empty_like(labels)
     folds = StratifiedGroupKFold(n_splits=_FOLDS, shuffle=True, random_state=_SEED)
     for rest, held in folds.split(similarities, labels, groups):
-        if lost := set(labels) - set(labels[rest]):
+        lost = set(labels) - set(labels[rest])
+        if lost:
             raise VectrueError(
-                (
-                    f"the pairs of the grade {GRADES[min(lost)]} share so few references that none "
-                    "is left to test with"
-                ),
+                f"the pairs of the grade {GRADES[min(lost)]} share so few references that "
+                "none is left to test with",
                 fix=f"give each grade at least {LEAST_PAIRS} pairs of several references",
             )
         thresholds = separate(similarities[rest], labels[rest])
-        given[held] = [GRADES.index(thresholds.grade(value)) for value in similarities[held]]
+        given[held] = _graded(similarities[held], thresholds)
     table = confusion_matrix(labels, given, labels=range(len(GRADES)))
-    return tuple(tuple(int(count) for count in row) for row in table)
+    return tuple(tuple(row) for row in table.tolist())

@@ -1,7 +1,6 @@
-"""The plot of a calibration: similarities by grade, the proposed thresholds and their
-intervals, in a file.
+"""A plot of a calibration: similarities by grade, and the thresholds with intervals.
 
-Hazard: its words are English, since the fonts that matplotlib brings have no Korean.
+Hazard: the plot is in English, since the fonts that matplotlib brings have no Korean.
 """
 
 from pathlib import Path
@@ -18,11 +17,14 @@ _COLOURS = ("tab:red", "tab:orange", "tab:green")
 
 
 def check(file: Path) -> None:
-    """Refuse early, before the model is loaded, what could not be written at the end.
+    """Check before the model is loaded that the plot can be written.
+
+    Args:
+        file: where the plot is to be written; its ending says in which format.
 
     Raises:
-        VectrueError: matplotlib is not installed, the folder is not there, or the
-            ending is no picture format.
+        VectrueError: matplotlib is not installed, the folder does not exist, or the
+            ending is not that of an image format.
     """
     try:
         from matplotlib.figure import Figure
@@ -37,17 +39,18 @@ def check(file: Path) -> None:
         )
     if not is_directory(file.parent):
         raise VectrueError(
-            f"there is no folder {file.parent} for --plot", fix="make it, or write elsewhere"
+            f"there is no folder {file.parent} for --plot",
+            fix="create it, or choose another folder",
         )
 
 
 def write(calibration: Calibration, file: Path) -> None:
-    """Draw it. `check` has passed.
+    """Draw the calibration and write it to a file that `check` accepted.
 
     Raises:
         VectrueError: the file cannot be written.
     """
-    # without pyplot: no display, nothing kept between calls
+    # Not pyplot: it wants a display, and keeps figures between calls.
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 5), layout="constrained")
@@ -69,7 +72,8 @@ def write(calibration: Calibration, file: Path) -> None:
         )
         axes.axvspan(interval.low, interval.high, color="black", alpha=0.1)
     axes.set(xlabel="cosine similarity of answer and reference", ylabel="pairs")
-    axes.set_title(calibration.model, parse_math=False)  # a model's name is no formula
+    # A model's name may hold a $, which would begin a formula.
+    axes.set_title(calibration.model, parse_math=False)
     figure.legend(loc="outside lower center", ncols=3)
     try:
         figure.savefig(file)

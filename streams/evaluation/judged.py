@@ -1,15 +1,14 @@
-"""Files that are judged by: searches with the rows that answer them, and texts to
-search in. JSON Lines, both.
+"""Judged queries (searches with the rows that answer them), and texts to search in.
 
-A judged query is `{"query": "...", "relevant": [17, 42]}`; a key of several columns is
-an array: `[["ko", 17]]`. It may have a `kind`, by which figures are split, and
-`"selected": true` when it was kept because a model finds it: such a query is left out,
-since it would flatter that model. Other fields are ignored.
+Both are files of JSON Lines. A judged query is `{"query": "...", "relevant": [17, 42]}`;
+a key of several columns is an array: `[["ko", 17]]`. It may have a `kind`, by which
+figures are split, and `"selected": true` if it was kept because a model finds it. Such a
+query is left out, since it would favor that model. Other fields are ignored.
 
-Hazard: a key is compared as text, in Postgres's form of it.
+Hazard: keys are compared as text, in the form in which Postgres prints them.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,42 +34,73 @@ class Judged:
 def read_queries(file: Path) -> Judged:
     """Read judged queries.
 
+    Args:
+        file: of JSON Lines.
+
+    Returns:
+        the queries in the order of their lines.
+
     Raises:
-        VectrueError: the file cannot be read or holds none, or a line is not as above;
+        VectrueError: the file cannot be read or has no query, or a line is malformed;
             with the line's number.
     """
-    queries, left_out = [], 0
+    queries: list[JudgedQuery] = []
+    left_out = 0
     for number, line in _objects(file):
-        where = f"line {number} of {file}"
-        text, relevant, kind = line.get("query"), line.get("relevant"), line.get("kind")
-        if not isinstance(text, str) or is_blank(text):
-            raise VectrueError(f"{where} has no query", fix=_SHAPE)
-        if not isinstance(relevant, list) or not relevant:
-            raise VectrueError(f"{where} judges no row as relevant", fix=_SHAPE)
-        if not isinstance(kind, str | None):
-            raise VectrueError(
-                f"{where} has a kind that is no text", fix="write a word, or leave it out"
-            )
-        if kind == ALL:
-            raise VectrueError(
-                f"{where} has the kind {ALL}, which stands for all of them",
-                fix="write another word",
-            )
-        if line.get("selected"):
+        query = _judged_query(number, line, f"line {number} of {file}")
+        if query is None:
             left_out += 1
-            continue
-        keys = dict.fromkeys(_key(value, where) for value in relevant)
-        queries.append(JudgedQuery(number, text, tuple(keys), kind))
+        else:
+            queries.append(query)
     if not queries:
         raise VectrueError(f"{file} holds no judged query that may be asked", fix=_SHAPE)
     return Judged(file, tuple(queries), left_out)
 
 
+def _judged_query(number: int, line: Mapping[str, Any], where: str) -> JudgedQuery | None:
+    """Check a line; None if its query is `selected`."""
+    text, relevant, kind = line.get("query"), line.get("relevant"), line.get("kind")
+    if not isinstance(text, str) or is_blank(text):
+        raise VectrueError(f"{where} has no query", fix=_SHAPE)
+    if not isinstance(relevant, list) or not relevant:
+        raise VectrueError(f"{where} judges no row as relevant", fix=_SHAPE)
+    if not isinstance(kind, str | None):
+        raise VectrueError(
+            f"{where} has a kind that is not text", fix="write a word, or leave it out"
+        )
+    if kind == ALL:
+        raise VectrueError(
+            f"{where} has the kind {ALL}, which stands for all of them",
+            fix="write another word",
+        )
+    if line.get("selected"):
+        return None
+    keys: dict[Key, None] = {}
+    for value in relevant:
+        keys[_key(value, where)] = None
+    return JudgedQuery(number, text, tuple(keys), kind)
+
+
+def judged_keys(queries: Sequence[JudgedQuery]) -> list[Key]:
+    """Return each id that is judged once, in the order of the queries."""
+    found: dict[Key, None] = {}
+    for query in queries:
+        found.update(dict.fromkeys(query.relevant))
+    return list(found)
+
+
 def read_corpus(file: Path, field: str) -> dict[Key, str]:
-    """Read texts to search in: `{"id": 17, "<field>": "..."}`; blank ones are left out.
+    """Read texts to search in: `{"id": 17, "<field>": "..."}`.
+
+    Args:
+        file: of JSON Lines.
+        field: the name of the field that has the text.
+
+    Returns:
+        texts by key; blank ones are left out.
 
     Raises:
-        VectrueError: the file cannot be read or holds none, a line is not as above or
+        VectrueError: the file cannot be read or has no text, or a line is malformed or
             repeats an id.
     """
     found: dict[Key, str] = {}
@@ -96,7 +126,8 @@ def read_corpus(file: Path, field: str) -> dict[Key, str]:
 def _objects(file: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
     try:
         lines = file.read_bytes().splitlines()
-    except (OSError, ValueError) as error:  # the second of a path with a NUL
+    # ValueError: the path contains a NUL.
+    except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else str(error)
         raise VectrueError(f"{file} cannot be read ({why})", fix="check the path") from error
     for number, line in enumerate(decoded(lines, str(file)), 1):
@@ -109,19 +140,26 @@ def _objects(file: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
                 f"line {number} of {file} is not JSON ({error})", fix="correct the line"
             ) from error
         if not isinstance(value, dict):
-            raise VectrueError(f"line {number} of {file} is no JSON object", fix="correct the line")
+            raise VectrueError(
+                f"line {number} of {file} is not a JSON object", fix="correct the line"
+            )
         yield number, value
 
 
 def _key(value: object, where: str) -> Key:
     parts = value if isinstance(value, list) and value else [value]
-    if not all(isinstance(part, str | int) and not isinstance(part, bool) for part in parts):
+    key: list[str] = []
+    for part in parts:
+        # bool is a subclass of int.
+        if isinstance(part, bool) or not isinstance(part, str | int):
+            raise VectrueError(
+                f"{where} has an id that is neither text nor a whole number",
+                fix="correct the line",
+            )
+        key.append(str(part))
+    if "\0" in "".join(key):
         raise VectrueError(
-            f"{where} has an id that is neither text nor a whole number", fix="correct the line"
+            f"{where} has an id that no row can have: it contains a NUL",
+            fix="correct the line",
         )
-    key = tuple(str(part) for part in parts)
-    if any("\0" in part for part in key):
-        raise VectrueError(
-            f"{where} has an id that no row can have: it holds a NUL", fix="correct the line"
-        )
-    return key
+    return tuple(key)

@@ -1,13 +1,12 @@
-"""Measures of retrieval, by ir_measures, and bootstrap intervals over queries, by
-scipy.
+"""Measures of retrieval (ir_measures) and bootstrap intervals over queries (scipy).
 
     recall@k   share of the relevant rows among the first k
-    MRR        1 / rank of the first relevant row, 0 when it is not among the first 100
-    nDCG@10    gain of relevant rows among the first ten, less the lower they stand, as a share of the best possible
+    MRR        1 / rank of the first relevant row, 0 if it is not among the first 100
+    nDCG@10    gain of the relevant rows among the first ten, less the lower they rank,
+               as a share of the best possible gain
 
-Hazards: ir_measures orders by score and breaks ties by name, so ranks go in as scores.
-Queries are what is drawn in the bootstrap: the interval says how other queries of the
-same sort might come out, not other corpora.
+Hazard: the bootstrap draws queries. An interval says how other queries of the same kind
+might come out, not other corpora.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -20,7 +19,7 @@ from schemas.errors import VectrueError
 from schemas.reports.comparison import CONFIDENCE, DECIDES, Estimate
 
 DEPTH = 100
-"""Ranks looked at."""
+"""Ranks that count."""
 
 INSTALL = "install vectrue with its extra: `pip install 'vectrue[report]'`"
 _RESAMPLES = 9_999
@@ -29,15 +28,14 @@ Values = NDArray[np.float64]
 
 
 def require(*packages: str, what: str = "the report") -> None:
-    """Refuse to begin long work whose end needs a package of the extra `report` that is
-    not there.
+    """Check before long work that packages of the extra `report` are installed.
 
     Args:
-        packages: by the names that they are imported by.
-        what: needs them, for the error.
+        packages: their import names.
+        what: what needs them, for the error.
 
     Raises:
-        VectrueError: with the command that installs it.
+        VectrueError: one is missing; with the command that installs it.
     """
     for name in packages:
         if find_spec(name) is None:
@@ -53,7 +51,7 @@ def per_query(
 
     Args:
         relevant: for each of n queries the rows that answer it, at least one.
-        ranked: for each the rows found, best first, none twice; may be empty.
+        ranked: for each query the rows found, best first, without repeats; may be empty.
         k: of recall@k, at most `DEPTH`.
 
     Returns:
@@ -63,31 +61,38 @@ def per_query(
     from ir_measures import RR, Measure, Qrel, R, ScoredDoc, nDCG
 
     measures: dict[Measure, str] = {R @ k: f"recall@{k}", RR @ DEPTH: "MRR", nDCG @ 10: DECIDES}
-    judged = [Qrel(str(query), doc, 1) for query, docs in enumerate(relevant) for doc in docs]
-    run = [
-        ScoredDoc(str(query), doc, -rank)
-        for query, docs in enumerate(ranked)
-        for rank, doc in enumerate(docs)
-    ]
+    judged: list[Qrel] = []
+    for query, docs in enumerate(relevant):
+        judged += [Qrel(str(query), doc, 1) for doc in docs]
+    # ir_measures orders by score and breaks ties by name, so ranks go in as scores.
+    run: list[ScoredDoc] = []
+    for query, docs in enumerate(ranked):
+        run += [ScoredDoc(str(query), doc, -rank) for rank, doc in enumerate(docs)]
     values = {name: np.zeros(len(relevant)) for name in measures.values()}
-    for found in ir_measures.iter_calc(list(measures), judged, run) if run else ():
-        values[measures[found.measure]][int(found.query_id)] = found.value
+    if run:
+        for found in ir_measures.iter_calc(list(measures), judged, run):
+            values[measures[found.measure]][int(found.query_id)] = found.value
     return values
 
 
 def estimate(values: Values, seed: int) -> Estimate:
-    """The mean with its interval: bias-corrected and accelerated bootstrap, which keeps
-    to the range of the values.
+    """Estimate the mean with an interval.
+
+    The bootstrap is bias-corrected and accelerated (BCa), which keeps the interval within
+    the range of the values.
 
     Args:
         values: float64[n], one per query.
         seed: of the resampling.
+
+    Returns:
+        the mean, and its interval unless all values are equal.
     """
     from scipy.stats import bootstrap
 
     mean = float(values.mean())
-    # Without any spread the resampled means are all the same: that is no certainty, so
-    # it is no interval.
+    # If all values are equal, all resampled means are too: that says nothing about other
+    # queries, so there is no interval.
     if len(values) < 2 or np.ptp(values) == 0:
         return Estimate(mean, None, None)
     found = bootstrap(
@@ -104,5 +109,5 @@ def estimate(values: Values, seed: int) -> Estimate:
 
 
 def differences(a: Mapping[str, Values], b: Mapping[str, Values]) -> dict[str, Values]:
-    """B minus A by measure, query by query."""
+    """Return B minus A by measure: float64[n], query by query."""
     return {name: b[name] - a[name] for name in a}

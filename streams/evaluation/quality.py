@@ -1,11 +1,11 @@
-"""Judged queries asked as a user asks, of what is served, and what came out.
+"""Judged queries, asked as a user asks them, and the quality of the answers.
 
-`vectrue serve` asks them again and again (streams/api/judging.py), `vectrue quality`
-now. Both look at the first ten rows of a search of the whole table, through its index
-where the planner takes one.
+`vectrue serve` asks them on a schedule (streams/api/judging.py), `vectrue quality` now.
+Both look at the first ten rows of a search of the whole table, through its index if the
+planner uses one.
 
-Hazard: rows come and go while a file stays as it is. A judged row that is gone is left
-out, and counted; a query without any row left is not asked.
+Hazard: rows come and go while a file stays the same. A judged row that is gone is left
+out and counted; a query without any row left is not asked.
 """
 
 import json
@@ -29,11 +29,11 @@ from schemas.rows.target import Target
 from schemas.settings.reading import Settings
 from streams.common import targets as target_rules
 from streams.evaluation import measures
-from streams.evaluation.judged import read_queries
+from streams.evaluation.judged import judged_keys, read_queries
 from streams.search.search import Search
 
 Progress = Callable[[str, int, int], None]
-"""Told which table is asked about, how many queries were, and how many there are."""
+"""Called with the table, how many of its queries were asked, and how many there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +42,9 @@ class Exam:
 
     Attributes:
         table: schema.table.
-        queries: with the judged rows that are there.
+        queries: with the judged rows that exist.
         requests: the searches, in the same order.
-        gone: judged rows that are not there.
+        gone: how many judged rows do not exist.
         way: how the rows will be found.
     """
 
@@ -56,11 +56,11 @@ class Exam:
 
 
 def check(settings: Settings) -> None:
-    """Refuse to begin with files of judged queries that cannot be asked.
+    """Check that the files of judged queries can be asked.
 
     Raises:
-        ConfigurationError: a file of `quality.queries` cannot be read or is not as
-            streams/evaluation/judged.py says.
+        ConfigurationError: a file of `quality.queries` cannot be read or is malformed
+            (streams/evaluation/judged.py).
         VectrueError: the measures are not installed.
     """
     if settings.quality.queries:
@@ -75,69 +75,84 @@ def check(settings: Settings) -> None:
 def prepare(
     settings: Settings, session: Session, table: str, file: Path, *, exact: bool = False
 ) -> Exam:
-    """Read the file and look which of the judged rows are there.
+    """Read the file and check which of the judged rows exist.
 
     Args:
         settings: tables.
         session: any connection that may read them.
         table: one of the configured tables, as schema.table.
         file: of judged queries.
-        exact: whether no index shall be used.
+        exact: compare every row; use no index.
+
+    Returns:
+        the queries that have a judged row left, as searches.
 
     Raises:
-        VectrueError: the file cannot be read, or judges no row that is there.
+        VectrueError: the file cannot be read, or judges no existing row.
     """
     judged = read_queries(file)
     target = _served(settings, session, table)[0]
-    keys = list(dict.fromkeys(key for query in judged.queries for key in query.relevant))
-    gone = set(_missing(session, target, keys, file))
-    there = [
-        replace(query, relevant=tuple(key for key in query.relevant if key not in gone))
-        for query in judged.queries
-    ]
-    asked = tuple(query for query in there if query.relevant)
+    gone = set(_missing(session, target, judged_keys(judged.queries), file))
+    asked: list[JudgedQuery] = []
+    requests: list[SearchRequest] = []
+    for query in judged.queries:
+        relevant = tuple(key for key in query.relevant if key not in gone)
+        if relevant:
+            asked.append(replace(query, relevant=relevant))
+            requests.append(SearchRequest(query.text, (table,), K, exact=exact))
     if not asked:
         raise VectrueError(
             f"none of the rows that {file} judges is in {table}",
             fix="correct the file or the table",
         )
     by_index = not exact and search.uses_index(session, target, K)
-    requests = tuple(SearchRequest(query.text, (table,), K, exact=exact) for query in asked)
-    return Exam(table, asked, requests, len(gone), "index" if by_index else "exact")
+    return Exam(
+        table=table,
+        queries=tuple(asked),
+        requests=tuple(requests),
+        gone=len(gone),
+        way="index" if by_index else "exact",
+    )
 
 
 def wanted_model(settings: Settings, session: Session, table: str) -> str:
-    """What `QualityRun.model` says of searches of this table now."""
-    return _models({target.model for target in _served(settings, session, table)})
+    """Return what `QualityRun.model` is for searches of this table now."""
+    return ", ".join(sorted({target.model for target in _served(settings, session, table)}))
 
 
 def conclude(exam: Exam, answers: Sequence[SearchResult], at: datetime) -> QualityRun:
-    """Measure what was found.
+    """Measure the answers.
 
     Args:
         exam: what was asked.
-        answers: one per query.
-        at: when that was done.
+        answers: one per query, in their order.
+        at: when they were asked.
     """
-    relevant = [[_name(key) for key in query.relevant] for query in exam.queries]
-    # A table with two configured columns may give a row twice.
-    ranked = [list(dict.fromkeys(_name(hit.key) for hit in found.hits)) for found in answers]
+    relevant: list[list[str]] = []
+    ranked: list[list[str]] = []
+    models: set[str] = set()
+    seconds: list[float] = []
+    for query, found in zip(exam.queries, answers, strict=True):
+        relevant.append([json.dumps(key) for key in query.relevant])
+        names = [json.dumps(hit.key) for hit in found.hits]
+        # A table with two configured columns may give a row twice.
+        ranked.append(list(dict.fromkeys(names)))
+        models.update(found.models)
+        seconds.append(found.timings.total)
     values = measures.per_query(relevant, ranked, K)
-    ndcg, recall, mrr = (float(values[name].mean()) for name in (DECIDES, f"recall@{K}", "MRR"))
-    p50, p95 = np.percentile([found.timings.total for found in answers], [50, 95])
-    model = _models({model for found in answers for model in found.models})
+    p50, p95 = np.percentile(seconds, [50, 95])
     return QualityRun(
-        exam.table,
-        model,
-        at,
-        len(exam.queries),
-        exam.gone,
-        exam.way,
-        ndcg,
-        recall,
-        mrr,
-        float(p50),
-        float(p95),
+        table=exam.table,
+        model=", ".join(sorted(models)),
+        at=at,
+        queries=len(exam.queries),
+        gone=exam.gone,
+        way=exam.way,
+        ndcg=float(values[DECIDES].mean()),
+        recall=float(values[f"recall@{K}"].mean()),
+        mrr=float(values["MRR"].mean()),
+        p50_seconds=float(p50),
+        p95_seconds=float(p95),
     )
 
 
@@ -148,11 +163,11 @@ def run(
 
     Args:
         settings: tables and model.
-        session: any connection that may read the tables; nobody else may use it
+        session: any connection that may read the tables; no one else may use it
             meanwhile.
         exams: what is asked.
         clock: times the searches.
-        tell: is told how far it is.
+        tell: called after each query.
 
     Raises:
         VectrueError: as `Search.find`.
@@ -160,7 +175,8 @@ def run(
     asking = Search(settings, session, clock=clock)
     done = []
     for exam in exams:
-        asking.find(exam.requests[0])  # opens the model, which no user's query does
+        # Opens the model, so that its loading is not in the time of a query.
+        asking.find(exam.requests[0])
         answers = []
         for number, request in enumerate(exam.requests, 1):
             answers.append(asking.find(request))
@@ -170,27 +186,26 @@ def run(
 
 
 def judged_from_feedback(session: Session, table: str) -> tuple[list[str], int]:
-    """Judged queries in the form of streams/evaluation/judged.py, made of the rows of a
-    table that people found useful.
+    """Make judged queries (streams/evaluation/judged.py) of the rows of a table that
+    people found useful.
 
     Returns:
-        lines of JSON, and how many searches are left out, since the log holds no text
-        of them.
+        lines of JSON, and how many searches are left out because the log has no text of
+        them.
 
     Raises:
-        VectrueError: there is none.
+        VectrueError: there is no feedback, or none of a search whose text was logged.
     """
     rows, left_out = quality.useful_rows(session, table)
     if not rows and left_out:
         raise VectrueError(
-            f"the {left_out:,} searches whose rows of {table} were useful were logged as HMACs, "
-            "from which no text can "
-            "be read",
+            f"the {left_out:,} searches whose rows of {table} were useful were logged as "
+            "HMACs, from which no text can be read",
             fix="serve.query_log = text keeps the texts from then on",
         )
     if not rows:
         raise VectrueError(
-            f"nobody has found a row of {table} useful yet",
+            f"no one has found a row of {table} useful yet",
             fix="send POST /feedback to vectrue serve",
         )
     return [_judged_line(text, keys) for text, keys in rows], left_out
@@ -207,20 +222,13 @@ def _served(settings: Settings, session: Session, table: str) -> list[Target]:
 
 def _missing(session: Session, target: Target, keys: Sequence[Key], file: Path) -> list[Key]:
     wrong = VectrueError(
-        f"{file} judges an id that is no key of {target.table}", fix="correct the file or the table"
+        f"{file} judges an id that is not a key of {target.table}",
+        fix="correct the file or the table",
     )
-    if any(len(key) != len(target.key) for key in keys):
-        raise wrong
+    for key in keys:
+        if len(key) != len(target.key):
+            raise wrong
     try:
         return ranking.missing(session, target, keys)
     except PoisonEvent as error:
         raise wrong from error
-
-
-def _models(models: set[str]) -> str:
-    return ", ".join(sorted(models))
-
-
-def _name(key: Key) -> str:
-    """A key as one word."""
-    return json.dumps(key)

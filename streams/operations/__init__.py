@@ -1,8 +1,8 @@
-"""What an operator asks: lag, doctor, the demo.
+"""Commands around the running system, and what they look at.
 
-witness            how far the canary came outside Postgres
-doctor             who is asked, how long, and what depends on what
-doctor_migrations  what it says of migrations that are under way
-lag                everything that can be behind, read once
-demo               the whole path, told step by step
+lag                how far everything is behind, read from outside
+witness            how far the canary came, if it has not come back
+doctor             checks every precondition
+doctor_migrations  checks the migrations under way
+demo               the whole path on real parts, step by step
 """

@@ -1,7 +1,7 @@
-"""How much of a table a search can find by what its rows say now.
+"""How much of a table a search can find by the current text of its rows.
 
-Hazard: a large table is sampled, since somebody waits: a few rows that lack a vector
-among millions may go unseen.
+Hazard: a large table is sampled, since a user waits: a few rows without a vector among
+millions may be missed.
 """
 
 from dataclasses import replace
@@ -15,13 +15,20 @@ from schemas.reports.search import BY_COMMAND, Searched
 from schemas.rows.target import Target
 
 _SAMPLE_BYTES = 4 * 2**20
-"""A larger table is sampled. Of 500,000 rows (277 MiB) this took 0.12 s on two busy
-cores, counting them all 2 to 6 s.
+"""A larger table is sampled. With 500,000 rows (277 MiB) on two busy cores, sampling took
+0.12 s and counting all rows 2 to 6 s.
 """
 
 
 def look(session: Session, target: Target) -> Searched:
     """Count a column's rows by what a search finds of them.
+
+    Args:
+        session: any connection that may read the table.
+        target: the column.
+
+    Returns:
+        the counts; if rows lack a vector, with what fills them.
 
     Raises:
         VectrueError: the table cannot be read, or Postgres does not answer.
@@ -30,20 +37,19 @@ def look(session: Session, target: Target) -> Searched:
     unsearched = counts.missing + counts.stale_model
     aside = counts.quarantined + counts.unreadable
     seen = Searched(
-        str(target.table),
-        counts.rows - counts.blank,
-        counts.current,
-        unsearched,
-        aside,
-        counts.exact,
+        table=str(target.table),
+        rows=counts.rows - counts.blank,
+        current=counts.current,
+        unsearched=unsearched,
+        quarantined=aside,
+        exact=counts.exact,
     )
     return seen if seen.is_whole else replace(seen, way=_way(session, target))
 
 
 def _way(session: Session, target: Target) -> str:
-    """Whether a run fills them already. A reader's role may see no runs; then none is
-    known.
-    """
+    """Return what fills rows without a vector: a replay run, or a command to start."""
+    # A reader's role may lack the right to read the runs; then none is known.
     try:
         runs = RunLedger(session).find(columns=[target.name], unfinished=True, limit=1)
     except VectrueError:
@@ -56,5 +62,5 @@ def _way(session: Session, target: Target) -> str:
 
 
 def unknown(target: Target, error: VectrueError) -> str:
-    """The warning beside hits whose table could not be looked at."""
+    """Return the warning for hits of a table that could not be counted."""
     return f"how much of {target.table} is covered is not known ({error.message}): vectrue doctor"

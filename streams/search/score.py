@@ -1,11 +1,10 @@
-"""Scoring: how near an answer is to a reference answer, or to the nearest of a
+"""Scores an answer by its similarity to a reference answer, or to the nearest of a
 question's stored answers.
 
-Both sides are embedded as documents: an answer is no query, and some models embed the
+Both sides are embedded as documents: an answer is not a query, and some models embed the
 two differently.
 
-Hazard: a stored answer that is wrong is a reference too, unless `score.where` leaves it
-out.
+Hazard: a wrong stored answer is a reference too, unless `score.where` excludes it.
 """
 
 from collections.abc import Sequence
@@ -21,19 +20,19 @@ from schemas.settings.sections import GradeSettings
 from streams.search.search import Search
 
 _GUIDES_MODEL = "BAAI/bge-m3"
-"""Whose scale the default thresholds are on."""
+"""The model for which the default thresholds were set."""
 
 
 def against_text(
     settings: Settings, answer: str, reference: str, opened: Embedder | None = None
 ) -> Score:
-    """Score an answer by a reference answer; no database is asked.
+    """Score an answer by a reference answer, without the database.
 
     Args:
         settings: the model, and thresholds by model.
         answer: what is scored.
         reference: a good answer.
-        opened: a model to use instead of opening the settings' one.
+        opened: a model to use instead of that of the settings.
 
     Raises:
         VectrueError: a text is blank.
@@ -50,8 +49,8 @@ def against_stored(settings: Settings, searching: Search, answer: str, question:
     """Score an answer by the nearest of the stored answers of a question.
 
     Args:
-        settings: `[score]` says where the answers are and how they name their question.
-        searching: over these settings; its models are used.
+        settings: `[score]` says where the answers are and which column has the question.
+        searching: of these settings; its models are used.
         answer: what is scored.
         question: value of the column `score.question`, as text.
 
@@ -68,23 +67,25 @@ def against_stored(settings: Settings, searching: Search, answer: str, question:
 def stored_request(
     settings: Settings, answer: str, question: str
 ) -> tuple[SearchRequest, Condition]:
-    """What `against_stored` asks the database for: the nearest stored answer, and that
-    it is of this question.
+    """Return the search for the nearest stored answer, and the condition that it is of
+    this question.
 
     Raises:
         VectrueError: the answer is blank.
     """
     _refuse_blank("answer", answer)
     wanted = settings.score
-    only = equals(wanted.question, question)
-    return SearchRequest(answer, (wanted.table,), limit=1, where=wanted.where, exact=True), only
+    request = SearchRequest(
+        text=answer, tables=(wanted.table,), limit=1, where=wanted.where, exact=True
+    )
+    return request, equals(wanted.question, question)
 
 
 def by_hits(settings: Settings, hits: Sequence[Hit], model: Embedder, question: str) -> Score:
-    """The score by the nearest stored answer, which this model embedded.
+    """Return the score by the nearest stored answer, which this model embedded.
 
     Raises:
-        VectrueError: there is none.
+        VectrueError: there is no hit.
     """
     if not hits:
         among = " that meets score.where" if settings.score.where else ""
@@ -98,16 +99,14 @@ def by_hits(settings: Settings, hits: Sequence[Hit], model: Embedder, question: 
 def graded(
     settings: Settings, similarity: float, model: Embedder, reference: Hit | None = None
 ) -> Score:
-    """The score of a similarity that a model made, by the thresholds in force for it."""
+    """Return the score of a similarity, by the thresholds in force for its model."""
     name = model.record.name
     calibrated = name in settings.score.grades or name == _GUIDES_MODEL
     return Score(similarity, model.model_id, thresholds(settings, name), calibrated, reference)
 
 
 def thresholds(settings: Settings, name: str) -> GradeThresholds:
-    """Those of a model by its name; the guide's, which were meant for bge-m3, where the
-    settings have none.
-    """
+    """Return the thresholds of a model; those for bge-m3 if the settings have none."""
     grades = settings.score.grades.get(name, GradeSettings())
     return GradeThresholds(grades.good, grades.excellent)
 

@@ -178,7 +178,7 @@ def test_a_dead_letter_topic_that_refuses_loses_no_event(place: Workplace) -> No
         "INSERT INTO questions (question) SELECT 'text ' || i FROM generate_series(1, 20) AS i"
     )
     assert worker.wait(120) == 70
-    assert "trying again" in place.log("live")
+    assert "retrying" in place.log("live")
     assert dead_letters(settings) == set()
     limit(settings, 1_048_588)
     place.start_worker("live")

@@ -19,7 +19,7 @@ from streams.evaluation.compare import columns as compare_columns
 from streams.evaluation.compare import models as compare_models
 from streams.evaluation.compare import report as compare_report
 from streams.evaluation.compare import words as compare_words
-from streams.evaluation.compare.compare import Options
+from streams.evaluation.compare.conclusion import Options
 
 
 def compare(

@@ -1,14 +1,14 @@
-"""The two columns of a running migration: A holds the old model's vectors, B the new
-one's, whichever is served now.
+"""The two columns of a running migration, compared.
 
-Each query is embedded by both models, in a process each, and searched in Postgres:
-exactly, and by the vector index where both columns have one.
+A holds the old model's vectors, B the new one's, whichever is served now. Each query is
+embedded by both models, in a process each, and searched in Postgres: exactly, and by the
+vector index if both columns have one.
 
-Hazard: a step of the migration renames the columns while they are being read; then
-nothing is reported.
+Hazard: a step of the migration may rename the columns during the comparison; then the
+comparison fails.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import Any
@@ -23,30 +23,45 @@ from connectors.postgres.session import Session
 from schemas.errors import TargetMismatch, VectrueError
 from schemas.reports.comparison import Comparison, Side
 from schemas.reports.migration import ColumnMigration, MigrationState
+from schemas.rows.table import Key
 from schemas.rows.target import Target
 from schemas.settings.reading import Settings
 from schemas.settings.sections import ModelSettings
 from streams.evaluation import measures
 from streams.evaluation.compare import compare
-from streams.evaluation.compare.compare import Answers, Options, Progress, QueryAnswer
-from streams.evaluation.compare.models import choose_table, encode
+from streams.evaluation.compare.compare import Answers, Progress, QueryAnswer
+from streams.evaluation.compare.conclusion import Options, conclude
+from streams.evaluation.compare.models import Encoding, choose_table, encode
 from streams.evaluation.compare.process import LoadedModel, ModelProcess
-from streams.evaluation.judged import Judged
+from streams.evaluation.judged import Judged, judged_keys
 
 _SAMPLE = 256
-"""Texts embedded for the speed; the vectors themselves are there already."""
+"""Texts embedded to measure the speed; the columns have their vectors already."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Column:
-    """One column: what it holds, the model of its queries, and its usable vector
-    indexes with their bytes.
+    """One column.
+
+    Attributes:
+        target: the column and what it holds.
+        model: that embeds its queries.
+        offers: how much of it can be searched.
+        indexes: bytes of its usable vector indexes, by name.
     """
 
     target: Target
     model: ModelSettings
     offers: Searchable
     indexes: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Sessions:
+    """One session for each way of searching."""
+
+    exact: Session
+    index: Session
 
 
 def run(
@@ -61,96 +76,91 @@ def run(
 
     Args:
         settings: all of them.
-        table: which of the configured tables is migrated; may be left out where there
-            is one.
+        table: which of the configured tables is migrated; may be left out if there is
+            only one.
         judged: the queries; their ids are keys of that table.
         clock: times the searches.
         options: k and the seed.
-        tell: is told how far it is.
+        tell: called with the progress.
 
     Raises:
-        VectrueError: no migration is under way, or it has no second column, or moved
-            meanwhile.
-        ModelUnavailable: a model of the two is not on this machine.
+        VectrueError: no migration is under way, or it has no second column, or took a
+            step meanwhile.
+        ModelUnavailable: one of the two models is not on this machine.
     """
     with ExitStack() as running:
-        exact, by_index = (
-            running.enter_context(
-                closing(
-                    ranking.session(settings.postgres.dsn, way, prefix=settings.kafka.topic_prefix)
-                )
-            )
-            for way in (EXACT, INDEX)
+        sessions = _Sessions(
+            exact=running.enter_context(_session(settings, EXACT)),
+            index=running.enter_context(_session(settings, INDEX)),
         )
-        made = _under_way(settings, exact, table)
+        made = _under_way(settings, sessions.exact, table)
         try:
-            columns = _columns(settings, exact, made, table)
-            compare.require_rows(
-                judged,
-                ranking.missing(exact, columns[0].target, compare.judged_keys(judged)),
-                str(made.table),
-            )
-            return _measure(
-                settings, columns, judged, (exact, by_index), running, clock, options, tell
-            )
+            columns = _columns(settings, sessions.exact, made, table)
+            keys = judged_keys(judged.queries)
+            missing = ranking.missing(sessions.exact, columns[0].target, keys)
+            compare.require_rows(judged, missing, str(made.table))
+            return _measure(settings, columns, judged, sessions, running, clock, options, tell)
         finally:
-            _require_unmoved(exact, made)
+            # Also after an error, which the step may have caused.
+            _require_unmoved(sessions.exact, made)
+
+
+def _session(settings: Settings, way: str) -> closing[Session]:
+    prefix = settings.kafka.topic_prefix
+    return closing(ranking.session(settings.postgres.dsn, way, prefix=prefix))
 
 
 def _measure(
     settings: Settings,
     columns: tuple[_Column, _Column],
     judged: Judged,
-    sessions: tuple[Session, Session],
+    sessions: _Sessions,
     running: ExitStack,
     clock: Clock,
     options: Options,
     tell: Progress,
 ) -> Comparison:
     pair = [running.enter_context(ModelProcess(column.model, settings.log)) for column in columns]
-    opened = []
-    for number, (process, column) in enumerate(zip(pair, columns, strict=True), 1):
-        opened.append(process.open())
-        if opened[-1].model_id != column.target.model:
+    opened: list[LoadedModel] = []
+    for number, column in enumerate(columns):
+        loaded = pair[number].open()
+        if loaded.model_id != column.target.model:
             raise TargetMismatch(
-                f"{column.target.name} holds vectors of {column.target.model}, but what is on "
-                "this machine is "
-                f"{opened[-1].model_id}",
+                f"{column.target.name} holds vectors of {column.target.model}, but the model "
+                f"on this machine is {loaded.model_id}",
                 fix="bring that model's files here",
             )
-        tell("loading", number, 2)
-    texts = list(ranking.texts(sessions[0], columns[0].target, _SAMPLE).values())
+        opened.append(loaded)
+        tell("loading", number + 1, 2)
+    texts = list(ranking.texts(sessions.exact, columns[0].target, _SAMPLE).values())
     seconds = encode(pair, texts, settings.replay.micro_batch, tell)
     ways, notes = _ways(columns, pair, sessions)
-    sides = (_Side(pair[0], columns[0], ways, clock), _Side(pair[1], columns[1], ways, clock))
-    answers = compare.ask_both(sides, judged.queries, clock, tell)
-    rows = [
-        _side(column, *measured, len(texts))
-        for column, measured in zip(
-            columns, zip(opened, pair, seconds, answers, strict=True), strict=True
-        )
-    ]
+    asked = (_Side(pair[0], columns[0], ways, clock), _Side(pair[1], columns[1], ways, clock))
+    answers = compare.ask_both(asked, judged.queries, clock, tell)
+    sides: list[Side] = []
+    for number, column in enumerate(columns):
+        encoding = Encoding(len(texts), seconds[number])
+        memory_peak = pair[number].memory_peak()
+        sides.append(_side(column, opened[number], memory_peak, encoding, answers[number]))
     corpus = f"{columns[0].offers.texts:,} texts of {columns[0].target.table}"
-    return compare.conclude(judged, (rows[0], rows[1]), answers, options, corpus, notes)
+    return conclude(judged, (sides[0], sides[1]), answers, options, corpus, notes)
 
 
 def _under_way(settings: Settings, session: Session, table: str | None) -> ColumnMigration:
     chosen = choose_table(settings, table)
-    found = [
-        m for m in migration.read(session) if (m.table, m.column) == (chosen.table, chosen.column)
-    ]
-    if not found:
-        raise VectrueError(
-            f"no migration of {chosen.name}.{chosen.column} is under way, so it has one column",
-            fix="vectrue migrate start --model NAME --dimensions N, or compare two models",
-        )
-    made = found[0]
-    if made.beside is None or made.from_model is None:
-        raise VectrueError(
-            f"the migration of {made.name} keeps no old vectors to compare with",
-            fix="compare two models",
-        )
-    return made
+    for made in migration.read(session):
+        if (made.table, made.column) != (chosen.table, chosen.column):
+            continue
+        if made.beside is None or made.from_model is None:
+            raise VectrueError(
+                f"the migration of {made.name} keeps no old vectors to compare with",
+                fix="compare two models",
+            )
+        return made
+    raise VectrueError(
+        f"no migration of {chosen.name}.{chosen.column} is under way, so it has one column",
+        fix="vectrue migrate start --model NAME --dimensions N, or compare two models",
+    )
 
 
 def _columns(
@@ -159,9 +169,10 @@ def _columns(
     chosen = choose_table(settings, table)
     info = catalog.inspect(session, made.table)
     beside = made.beside or made.column
-    old, new = (
-        (made.column, beside) if made.state is MigrationState.STARTED else (beside, made.column)
-    )
+    if made.state is MigrationState.STARTED:
+        old, new = made.column, beside
+    else:
+        old, new = beside, made.column
 
     def one(column: str, model: str | None, dimensions: int, opening: Mapping[str, Any]) -> _Column:
         target = catalog.target_of(
@@ -173,10 +184,10 @@ def _columns(
         catalog.check_text(session, target)
         named = settings.model.opened_as(opening)
         by_name.require(named)
-        found = twins.read(session, info.oid, [column])
-        usable = {
-            i.name: i.bytes for i in found if i.valid and i.definition.method in ("hnsw", "ivfflat")
-        }
+        usable: dict[str, int] = {}
+        for index in twins.read(session, info.oid, [column]):
+            if index.valid and index.definition.method in ("hnsw", "ivfflat"):
+                usable[index.name] = index.bytes
         return _Column(target, named, ranking.searchable(session, target), usable)
 
     return (
@@ -186,33 +197,35 @@ def _columns(
 
 
 def _ways(
-    columns: tuple[_Column, _Column], pair: list[ModelProcess], sessions: tuple[Session, Session]
+    columns: tuple[_Column, _Column], pair: list[ModelProcess], sessions: _Sessions
 ) -> tuple[dict[str, Session], list[str]]:
-    """Exact search, and search by index where both columns have one that Postgres uses;
-    and what is to be said.
+    """Return the sessions by way of searching, and notes for the reader.
+
+    Search by index is compared only if both columns have one that Postgres uses.
     """
-    notes = [
-        f"{column.target.name} holds vectors of {column.offers.vectors:,} of "
-        f"{column.offers.texts:,} texts: what is "
-        "missing counts against it until `vectrue replay run` has filled it"
-        for column in columns
-        if column.offers.vectors < column.offers.texts
-    ]
-    without = []
+    notes: list[str] = []
+    without: list[str] = []
     for column, process in zip(columns, pair, strict=True):
+        offers = column.offers
+        if offers.vectors < offers.texts:
+            notes.append(
+                f"{column.target.name} holds vectors of {offers.vectors:,} of "
+                f"{offers.texts:,} texts: what is missing counts against it until "
+                "`vectrue replay run` has filled it"
+            )
         vector = process.embed("text").vector
-        if not ranking.uses(sessions[1], column.target, vector, measures.DEPTH, column.indexes):
+        if not ranking.uses(sessions.index, column.target, vector, measures.DEPTH, column.indexes):
             without.append(column.target.name)
     if without:
         notes.append(
             f"not searched by index: {' and '.join(without)} has none that Postgres uses for "
             "this search"
         )
-        return {EXACT: sessions[0]}, notes
-    limit = ranking.ef_search(sessions[1])
+        return {EXACT: sessions.exact}, notes
+    limit = ranking.ef_search(sessions.index)
     if limit is not None and limit < measures.DEPTH:
         notes.append(f"by index no more than hnsw.ef_search = {limit} rows are found for a query")
-    return {EXACT: sessions[0], INDEX: sessions[1]}, notes
+    return {EXACT: sessions.exact, INDEX: sessions.index}, notes
 
 
 def _require_unmoved(session: Session, made: ColumnMigration) -> None:
@@ -223,7 +236,7 @@ def _require_unmoved(session: Session, made: ColumnMigration) -> None:
 
 
 class _Side:
-    """A column with its model's process as a side."""
+    """A column and its model's process, asked as one side."""
 
     def __init__(
         self, process: ModelProcess, column: _Column, ways: Mapping[str, Session], clock: Clock
@@ -235,7 +248,8 @@ class _Side:
 
     def ask(self, text: str, most: int) -> QueryAnswer:
         embedded = self._process.embed(text)
-        seconds, found = {}, {}
+        seconds: dict[str, float] = {}
+        found: dict[str, Sequence[tuple[Key, str]]] = {}
         for way, session in self._ways.items():
             begun = self._clock.monotonic()
             found[way] = ranking.nearest(session, self._target, embedded.vector, most)
@@ -246,22 +260,21 @@ class _Side:
 def _side(
     column: _Column,
     opened: LoadedModel,
-    process: ModelProcess,
-    seconds: float,
+    memory_peak: int | None,
+    encoding: Encoding,
     answers: Answers,
-    texts: int,
 ) -> Side:
     return Side(
-        column.target.name,
-        opened.model_id,
-        opened.dimensions,
-        opened.load_seconds,
-        opened.memory_start,
-        process.memory_peak(),
-        texts,
-        texts / seconds,
-        column.offers.vectors,
-        column.offers.bytes,
-        sum(column.indexes.values()) if column.indexes else None,
-        answers.latency(),
+        name=column.target.name,
+        model=opened.model_id,
+        dimensions=opened.dimensions,
+        load_seconds=opened.load_seconds,
+        memory_start=opened.memory_start,
+        memory_peak=memory_peak,
+        texts=encoding.texts,
+        texts_per_second=encoding.texts_per_second,
+        vectors=column.offers.vectors,
+        vector_bytes=column.offers.bytes,
+        index_bytes=sum(column.indexes.values()) if column.indexes else None,
+        latency=answers.latency(),
     )

@@ -1,11 +1,11 @@
-"""Two models on one corpus: each embeds the texts in a process of its own, and searches
-them exactly.
+"""Two models on one corpus, compared.
 
-The corpus is a configured table, read once and changed in nothing, or a file; Postgres'
-part of a search is not in these latencies.
+Each model embeds the texts in a process of its own, and searches them exactly. The
+corpus is a file, or a configured table, which is read once and not changed. Postgres
+takes no part in a search here, so it is not in the latencies.
 
-Hazard: all vectors are in memory, 4 bytes a dimension: a million texts of 1024
-dimensions are 4.1 GB for one side.
+Hazard: all vectors are in memory, 4 bytes per dimension: a million texts of 1024
+dimensions take 4.1 GB for each side.
 """
 
 from collections.abc import Sequence
@@ -23,37 +23,62 @@ from schemas.rows.target import Target
 from schemas.settings.reading import Settings
 from schemas.settings.sections import ModelSettings, TableSettings
 from streams.evaluation.compare import compare
-from streams.evaluation.compare.compare import Answers, Options, Progress, QueryAnswer
+from streams.evaluation.compare.compare import Answers, Progress, QueryAnswer
+from streams.evaluation.compare.conclusion import Options, conclude
 from streams.evaluation.compare.process import LoadedModel, ModelProcess
-from streams.evaluation.judged import Judged
+from streams.evaluation.judged import Judged, judged_keys
 
 _FLOAT_BYTES = 4
 WAY = ranking.EXACT
 
 
 @dataclass(frozen=True, slots=True)
+class Encoding:
+    """How many texts one side embedded, and in how many seconds."""
+
+    texts: int
+    seconds: float
+
+    @property
+    def texts_per_second(self) -> float:
+        """The speed."""
+        return self.texts / self.seconds
+
+
+@dataclass(frozen=True, slots=True)
 class Corpus:
-    """Texts by key, and where they are from, in words."""
+    """Texts by key, and in words where they come from."""
 
     texts: dict[Key, str]
     where: str
 
 
 def from_table(settings: Settings, table: str | None) -> Corpus:
-    """The texts of a configured table as they are now.
+    """Read the texts of a configured table as they are now.
+
+    Args:
+        settings: all of them.
+        table: its name; None if only one is configured.
 
     Raises:
-        ConfigurationError: the table is not configured, does not exist, or it is not
-            said which one.
+        ConfigurationError: the table is not configured or does not exist, or several
+            are configured and none is named.
         VectrueError: no row of it has a text.
     """
     chosen = choose_table(settings, table)
     reading = ranking.session(settings.postgres.dsn, prefix=settings.kafka.topic_prefix)
     try:
         info = catalog.inspect(reading, chosen.table)
-        # Only what is read counts: the vector column may have any length, or none of
-        # our bookkeeping yet.
-        target = Target(chosen.table, chosen.column, chosen.text, info.primary_key, "", 0)
+        # Only key and text are read: the vector column may have any length, and `init`
+        # may not have run yet.
+        target = Target(
+            table=chosen.table,
+            column=chosen.column,
+            text=chosen.text,
+            key=info.primary_key,
+            model="",
+            dimensions=0,
+        )
         catalog.check_text(reading, target)
         texts = ranking.texts(reading, target)
     finally:
@@ -66,10 +91,10 @@ def from_table(settings: Settings, table: str | None) -> Corpus:
 
 
 def choose_table(settings: Settings, table: str | None) -> TableSettings:
-    """The configured table that is meant; it need not be said where there is one only.
+    """Return the named table, or the only configured one.
 
     Raises:
-        ConfigurationError: it is not configured, or not said which.
+        ConfigurationError: it is not configured, or several are and none is named.
     """
     found = settings.only([table] if table else None).tables
     if not found:
@@ -102,22 +127,19 @@ def run(
         corpus: what they are judged on.
         clock: says when enough has been measured.
         options: k and the seed.
-        tell: is told how far it is.
+        tell: called with the progress.
 
     Raises:
         VectrueError: a judged id has no text in the corpus, or A and B are the same
             model.
     """
-    compare.require_rows(
-        judged,
-        [key for key in compare.judged_keys(judged) if key not in corpus.texts],
-        corpus.where,
-    )
+    missing = [key for key in judged_keys(judged.queries) if key not in corpus.texts]
+    compare.require_rows(judged, missing, corpus.where)
     for model in models:
         by_name.require(model)
     with ExitStack() as running:
         pair = [running.enter_context(ModelProcess(model, settings.log)) for model in models]
-        opened = []
+        opened: list[LoadedModel] = []
         for number, process in enumerate(pair, 1):
             opened.append(process.open())
             tell("loading", number, 2)
@@ -125,35 +147,45 @@ def run(
             raise VectrueError(f"A and B are both {opened[0].model_id}", fix="name two models")
         texts = list(corpus.texts.values())
         seconds = encode(pair, texts, settings.replay.micro_batch, tell)
-        answering = tuple(_Model(process, list(corpus.texts.items())) for process in pair)
-        answers = compare.ask_both((answering[0], answering[1]), judged.queries, clock, tell)
-        sides = [
-            _side(model, *measured, len(texts))
-            for model, measured in zip(
-                models, zip(opened, pair, seconds, answers, strict=True), strict=True
-            )
-        ]
-    return compare.conclude(
-        judged, (sides[0], sides[1]), answers, options, f"{len(texts):,} texts of {corpus.where}"
-    )
+        rows = list(corpus.texts.items())
+        asked = (_Model(pair[0], rows), _Model(pair[1], rows))
+        answers = compare.ask_both(asked, judged.queries, clock, tell)
+        sides: list[Side] = []
+        for number, model in enumerate(models):
+            encoding = Encoding(len(texts), seconds[number])
+            memory_peak = pair[number].memory_peak()
+            sides.append(_side(model, opened[number], memory_peak, encoding, answers[number]))
+    searched = f"{len(texts):,} texts of {corpus.where}"
+    return conclude(judged, (sides[0], sides[1]), answers, options, searched)
 
 
 def encode(
     pair: Sequence[ModelProcess], texts: Sequence[str], batch: int, tell: Progress
 ) -> list[float]:
-    """Have both embed the texts, batch by batch in turns; returns the seconds of each."""
+    """Embed the texts with both models, batch by batch alternately.
+
+    Args:
+        pair: A and B.
+        texts: at least one.
+        batch: texts in a batch.
+        tell: called after each batch.
+
+    Returns:
+        seconds of A and of B.
+    """
     seconds = [0.0, 0.0]
     for process in pair:
         process.hold(len(texts))
     for number, start in enumerate(range(0, len(texts), batch)):
-        for one in (0, 1) if number % 2 == 0 else (1, 0):
+        order = (0, 1) if number % 2 == 0 else (1, 0)
+        for one in order:
             seconds[one] += pair[one].encode(start, texts[start : start + batch])
         tell("embedding", min(start + batch, len(texts)), len(texts))
     return seconds
 
 
 class _Model:
-    """A model's process as a side."""
+    """A model's process, asked as one side."""
 
     def __init__(self, process: ModelProcess, rows: Sequence[tuple[Key, str]]) -> None:
         self._process = process
@@ -168,22 +200,21 @@ class _Model:
 def _side(
     model: ModelSettings,
     opened: LoadedModel,
-    process: ModelProcess,
-    seconds: float,
+    memory_peak: int | None,
+    encoding: Encoding,
     answers: Answers,
-    texts: int,
 ) -> Side:
     return Side(
-        model.name if model.name != "lexical" else f"lexical:{model.dimensions}",
-        opened.model_id,
-        opened.dimensions,
-        opened.load_seconds,
-        opened.memory_start,
-        process.memory_peak(),
-        texts,
-        texts / seconds,
-        texts,
-        texts * opened.dimensions * _FLOAT_BYTES,
-        None,
-        answers.latency(),
+        name=model.name if model.name != "lexical" else f"lexical:{model.dimensions}",
+        model=opened.model_id,
+        dimensions=opened.dimensions,
+        load_seconds=opened.load_seconds,
+        memory_start=opened.memory_start,
+        memory_peak=memory_peak,
+        texts=encoding.texts,
+        texts_per_second=encoding.texts_per_second,
+        vectors=encoding.texts,
+        vector_bytes=encoding.texts * opened.dimensions * _FLOAT_BYTES,
+        index_bytes=None,
+        latency=answers.latency(),
     )

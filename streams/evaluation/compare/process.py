@@ -1,12 +1,10 @@
-"""One model in a process of its own, measured there: memory is its alone, and the two
-sides of a comparison take turns.
+"""One model in a process of its own, so that its memory can be measured.
 
-The parent asks over a pipe, one question at a time; the child answers with what it
-measured, so the pipe's own time is in no figure.
+The parent sends one request at a time over a pipe. The child measures its work and
+answers with the figures, so the time of the pipe is not included.
 
-Hazards: the child has a session of its own, so that Ctrl-C reaches the parent only,
-which ends it; when the parent is killed, the pipe's end tells the child. Libraries
-print to stdout, which is the report's: the child's is stderr.
+Hazard: the child ends when the pipe is closed, and only then: it is in a session of its
+own, so Ctrl-C does not reach it.
 """
 
 import os
@@ -33,14 +31,20 @@ from streams.common.tracebacks import guard_tracebacks
 
 _END_SECONDS = 5.0
 _CHILD = "from streams.evaluation.compare.process import main; main()"
-"""Not `-m`: what it answers must be of this module's classes, and not of `__main__`'s.
+"""Not `-m`: the classes of the answers would be those of `__main__`, which the parent
+cannot unpickle.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """What a model says of itself once it is loaded; `memory_start` is its process's
-    before that, in bytes.
+    """A model that was loaded.
+
+    Attributes:
+        model_id: its id.
+        dimensions: of a vector.
+        load_seconds: time to load the weights and embed one text.
+        memory_start: resident bytes of the process before that, if known.
     """
 
     model_id: str
@@ -51,7 +55,7 @@ class LoadedModel:
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedQuery:
-    """A query embedded: seconds and float32[dimensions]."""
+    """An embedded query: seconds, and its vector float32[dimensions]."""
 
     seconds: float
     vector: Vector
@@ -59,8 +63,12 @@ class EmbeddedQuery:
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """A query embedded and searched for: seconds of both parts, and the nearest texts
-    by index, best first.
+    """The texts nearest to a query.
+
+    Attributes:
+        embed_seconds: time to embed the query.
+        search_seconds: time to search.
+        nearest: indexes of the texts, best first.
     """
 
     embed_seconds: float
@@ -69,10 +77,10 @@ class Ranked:
 
 
 class ModelProcess:
-    """The parent's end. One question at a time; use it in a `with`."""
+    """The parent's end. One request at a time; use it in a `with`."""
 
     def __init__(self, model: ModelSettings, log: LogSettings) -> None:
-        """Start the process; nothing is loaded yet."""
+        """Start the process; the model is not loaded yet."""
         self.name = model.name
         self._pipe, theirs = Pipe()
         line = [sys.executable, "-P", "-c", _CHILD, str(theirs.fileno())]
@@ -81,6 +89,7 @@ class ModelProcess:
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
+            # Ctrl-C must reach the parent only, which then ends the child.
             start_new_session=True,
             env=child_environment(),
         )
@@ -88,18 +97,16 @@ class ModelProcess:
         self._pipe.send((model, log))
 
     def open(self) -> LoadedModel:
-        """Load the model and embed one text, so that nothing is done for the first time
-        later.
-        """
+        """Load the model, and embed one text so that what happens only once is done."""
         opened: LoadedModel = self._ask("open")
         return opened
 
     def hold(self, texts: int) -> None:
-        """Make room for the vectors of a corpus of this many texts."""
+        """Allocate memory for the vectors of this many texts."""
         self._ask("hold", texts)
 
     def encode(self, start: int, texts: Sequence[str]) -> float:
-        """Embed texts and hold their vectors from `start` on; returns seconds."""
+        """Embed texts, and keep their vectors from `start` on; return seconds."""
         seconds: float = self._ask("encode", start, list(texts))
         return seconds
 
@@ -109,14 +116,14 @@ class ModelProcess:
         return answer
 
     def rank(self, text: str, most: int) -> Ranked:
-        """Embed a query and search all vectors that are held, exactly; ties in the
-        order of the corpus.
+        """Embed a query, and search all kept vectors exactly; ties are in the order of
+        the corpus.
         """
         ranked: Ranked = self._ask("rank", text, most)
         return ranked
 
     def memory_peak(self) -> int | None:
-        """Most bytes that the process was ever resident; None where the system does not
+        """Return the peak resident bytes of the process; None if the system does not
         tell.
         """
         peak: int | None = self._ask("memory_peak")
@@ -131,7 +138,7 @@ class ModelProcess:
         error: BaseException | None,
         at: TracebackType | None,
     ) -> None:
-        """End the process, whatever it is doing."""
+        """End the process: wait for it, or kill it after an error or some seconds."""
         self._pipe.close()
         if kind is not None:
             self._process.terminate()
@@ -149,9 +156,7 @@ class ModelProcess:
             code = self._process.wait()
             raise VectrueError(
                 f"the process that measures {self.name} ended with exit code {code}",
-                fix=(
-                    "read what it printed above; -9 means that the system had no memory left for it"
-                ),
+                fix="read what it printed above; -9 means that the system ran out of memory",
             ) from error
         if isinstance(answer, VectrueError):
             raise answer
@@ -159,7 +164,7 @@ class ModelProcess:
 
 
 class _Measured:
-    """The child's end: the same questions, answered."""
+    """The child's end: the methods of `ModelProcess`, measured."""
 
     def __init__(self, model: ModelSettings) -> None:
         self._clock = SystemClock()
@@ -201,19 +206,19 @@ class _Measured:
 
 
 def _nearest(similarity: Vector, most: int) -> list[int]:
-    """Indexes of the largest values, best first, the first of equals first."""
+    """Return the indexes of the largest values, best first; ties in their order."""
     rows = np.arange(len(similarity))
     if len(rows) > most:
-        # All rows as good as the last one that counts, since a partition keeps any of
-        # the equal ones.
+        # With all rows that tie with the last one: a partition keeps any of them.
         rows = np.flatnonzero(similarity >= np.partition(similarity, -most)[-most])
     order: list[int] = rows[np.argsort(-similarity[rows], kind="stable")][:most].tolist()
     return order
 
 
 def main() -> None:
-    """Answer until the parent hangs up."""
+    """Answer requests until the parent closes the pipe."""
     guard_tracebacks()
+    # Libraries print to stdout, where the parent writes its report.
     os.dup2(2, 1)
     pipe: Connection[Any, Any] = Connection(int(sys.argv[1]))
     try:

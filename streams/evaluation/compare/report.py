@@ -1,33 +1,34 @@
-"""The comparison as one HTML file that needs nothing else: plots and style are inside,
-no address is called.
+"""A comparison as one HTML file that loads nothing: plots and style are included.
 
-What comes from outside is written out (schemas/printable.py): a page is also read on a
-terminal. Plots are images with their data in the page, since ids within several SVGs of
-one page would mix.
+Hazard: a page may also be read on a terminal, so control characters in queries and texts
+are escaped (schemas/printable.py).
 """
 
 import base64
+from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from schemas.errors import VectrueError
 from schemas.printable import visible
-from schemas.reports.comparison import Comparison
+from schemas.reports.comparison import Comparison, MeasureLine
 from schemas.settings.paths import is_directory
 from streams.evaluation import measures
-from streams.evaluation.compare import plots as compare_plots
-from streams.evaluation.compare import words as compare_words
+from streams.evaluation.compare import plots, words
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
 
 
 def require(file: Path) -> None:
-    """Refuse a comparison whose report could not be made or stored, before it begins.
+    """Check before the comparison that its report can be made and stored.
+
+    Args:
+        file: where it is to be stored.
 
     Raises:
-        VectrueError: a package of the extra `report` is missing, or the folder of the
-            file.
+        VectrueError: a package of the extra `report` is not installed, or the folder of
+            the file does not exist.
     """
     measures.require("matplotlib", "jinja2")
     if not is_directory(file.parent):
@@ -35,7 +36,7 @@ def require(file: Path) -> None:
 
 
 def write(found: Comparison, file: Path) -> None:
-    """Make the page and store it.
+    """Render the page and store it.
 
     Raises:
         VectrueError: the file cannot be written.
@@ -49,7 +50,7 @@ def write(found: Comparison, file: Path) -> None:
 
 
 def render(found: Comparison) -> str:
-    """The page."""
+    """Render the page as HTML."""
     import jinja2
 
     page = jinja2.Environment(
@@ -59,24 +60,24 @@ def render(found: Comparison) -> str:
         lstrip_blocks=True,
         finalize=_written,
     )
-    plots = {
-        title: "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
-        for title, svg in compare_plots.draw(found).items()
-    }
-    quality = {
-        way: [
-            (group, list(lines))
-            for group, lines in groupby(found.quality[way], key=lambda line: line.group)
-        ]
-        for way in found.ways
-    }
+    images: dict[str, str] = {}
+    for title, svg in plots.draw(found).items():
+        # Images, since the ids inside several SVGs of one page would collide.
+        encoded = base64.b64encode(svg.encode()).decode()
+        images[title] = f"data:image/svg+xml;base64,{encoded}"
+    quality = {way: _by_group(found.quality[way]) for way in found.ways}
     return page.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         found=found,
-        plots=plots,
+        plots=images,
         quality=quality,
-        words=compare_words,
-        rows=list(compare_words.system_rows(found)),
+        words=words,
+        rows=list(words.system_rows(found)),
     )
+
+
+def _by_group(lines: Sequence[MeasureLine]) -> list[tuple[str, list[MeasureLine]]]:
+    groups = groupby(lines, key=lambda line: line.group)
+    return [(group, list(of_group)) for group, of_group in groups]
 
 
 def _written(value: Any) -> Any:

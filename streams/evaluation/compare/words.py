@@ -7,14 +7,13 @@ from schemas.sizes import show_size
 
 METHOD = (
     f"Figures are means over queries with {CONFIDENCE:.0%} bootstrap intervals; B - A is paired "
-    "by query. An interval "
-    "that leaves out 0 shows a difference; of twenty lines one does so by chance, so the line "
-    "of all queries decides."
+    "by query. An interval that leaves out 0 shows a difference; of twenty lines one does so by "
+    "chance, so the line of all queries decides."
 )
 
 
 def system_rows(found: Comparison) -> Iterator[tuple[str, str, str]]:
-    """What each side costs: the name of a figure, A's, B's."""
+    """Yield what each side costs: the name of a figure, A's and B's."""
 
     def row(name: str, figure: Callable[[Side], str]) -> tuple[str, str, str]:
         return name, figure(found.a), figure(found.b)
@@ -33,13 +32,13 @@ def system_rows(found: Comparison) -> Iterator[tuple[str, str, str]]:
         "query: embed, p50 / p95", lambda side: _milliseconds(side.latency[found.ways[0]].embed)
     )
     for way in found.ways:
-        a, b = (side.latency[way] for side in (found.a, found.b))
+        a, b = found.a.latency[way], found.b.latency[way]
         yield f"query: search, {way}, p50 / p95", _milliseconds(a.search), _milliseconds(b.search)
         yield f"query: total, {way}, p50 / p95", _milliseconds(a.total), _milliseconds(b.total)
 
 
 def estimate(value: Estimate, *, signed: bool = False) -> str:
-    """`0.512 [0.441 0.580]`; without brackets where there is no interval."""
+    """Format an estimate: `0.512 [0.441 0.580]`, or `0.512 [-]` without an interval."""
     form = "+.3f" if signed else ".3f"
     if value.low is None or value.high is None:
         return f"{value.mean:{form}} [-]"
@@ -47,21 +46,19 @@ def estimate(value: Estimate, *, signed: bool = False) -> str:
 
 
 def rank(value: int | None, depth: int) -> str:
-    """A rank, or that it is beyond what was looked at."""
+    """Format a rank, or `> depth` if the row is not among the first `depth`."""
     return f"> {depth}" if value is None else str(value)
 
 
 def size(value: int | None) -> str:
-    """Bytes for people: `91.2 MB`; `-` when unknown."""
+    """Format bytes: `91.2 MB`; `-` if unknown."""
     return "-" if value is None else show_size(value)
 
 
 def _rate(side: Side) -> str:
-    return (
-        "-"
-        if side.texts_per_second is None
-        else f"{side.texts_per_second:,.1f} (of {side.texts:,})"
-    )
+    if side.texts_per_second is None:
+        return "-"
+    return f"{side.texts_per_second:,.1f} (of {side.texts:,})"
 
 
 def _milliseconds(found: Percentiles) -> str:

@@ -148,7 +148,7 @@ def test_a_bug_ends_it_with_70_and_postgres_away_is_retried_in_place(
     )
     until(lambda: place.value(reading) > 0, what="a batch in hand")
     until(
-        lambda: "trying again" in place.log("live") or place.value(reading) < 0,
+        lambda: "retrying" in place.log("live") or place.value(reading) < 0,
         what="a second try that ends too",
     )
     place.wait_current()

@@ -96,7 +96,7 @@ def test_a_broken_dead_letter_topic_never_loses_an_event(ready: Workplace) -> No
     ready.with_settings(live={"retry_seconds": 1})
     ((_, partition, offset),) = produce(ready, [BAD])
     assert ready.start("worker", "--role", "live", log="live").wait(120) == 70
-    assert "trying again" in ready.log("live")
+    assert "retrying" in ready.log("live")
     assert committed(ready)[partition] <= offset
     limit_records(ready, ready.settings.dead_letter_topic, 1_048_588)
     ready.start_worker("live")
@@ -369,7 +369,7 @@ def test_an_interrupted_redrive_is_finished_by_the_command_it_names(ready: Workp
 
     ready.with_settings(live={"retry_seconds": 1})
     failed = ready.vectrue("dlq", "redrive", *ids[:3], check=False)
-    assert "trying again" in failed.stderr
+    assert "retrying" in failed.stderr
     finish(ready, ready.value(newest), failed.stderr)
 
     ready.with_settings(live={"retry_seconds": 120})

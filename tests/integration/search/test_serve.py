@@ -86,7 +86,7 @@ def test_openais_client_is_told_what_is_wrong(client: openai.OpenAI) -> None:
     create = client.embeddings.create
     for tokens in ([1, 2, 3], [[1, 2], [3]]):
         with pytest.raises(
-            openai.BadRequestError, match=r"token arrays are not understood.*send texts"
+            openai.BadRequestError, match=r"token arrays are not supported.*send texts"
         ) as refused:
             create(model="lexical", input=tokens)
         assert refused.value.param == "input"

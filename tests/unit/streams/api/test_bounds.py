@@ -109,8 +109,8 @@ def _lists(schema: Any) -> Any:
             "input: item 1 is empty (items count from 0)",
         ),
         ("/v1/embeddings", {"model": "m", "input": ["hi", " \n"]}, "input: item 1 is blank"),
-        ("/v1/embeddings", {"model": "m", "input": ["hi", None]}, "input: item 1 is no text"),
-        ("/v1/embeddings", {"model": "m", "input": ["hi", ["a"]]}, "input: item 1 is no text"),
+        ("/v1/embeddings", {"model": "m", "input": ["hi", None]}, "input: item 1 is not text"),
+        ("/v1/embeddings", {"model": "m", "input": ["hi", ["a"]]}, "input: item 1 is not text"),
         (
             "/v1/embeddings",
             {"model": "m", "input": []},

@@ -11,7 +11,7 @@ from schemas.errors import TransientError
 from schemas.reports.search import BY_COMMAND, Searched
 from schemas.rows.table import TableName
 from schemas.rows.target import KeyColumn, Target
-from streams.api.bodies import CoverageBody
+from streams.api.answers import CoverageBody
 from streams.api.coverage import CoverageCache
 
 ONE = Target(

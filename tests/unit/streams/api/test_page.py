@@ -13,13 +13,15 @@ from pydantic import TypeAdapter
 
 from schemas.settings.sections import ServeSettings
 from streams.api import page
+from streams.api.answers import (
+    ScoreAnswer,
+    SearchAnswer,
+)
 from streams.api.bodies import (
     EmbeddingsRequest,
     FeedbackBody,
-    ScoreAnswer,
     ScoreByQuestion,
     ScoreByReference,
-    SearchAnswer,
     SearchBody,
 )
 from streams.api.problems import OpenAIErrorBody, ProblemBody

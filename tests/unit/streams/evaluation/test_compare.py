@@ -17,9 +17,10 @@ from schemas.reports.comparison import Comparison, Estimate, JudgedQuery, Latenc
 from schemas.rows.table import Key
 from schemas.settings.sections import ModelSettings
 from streams.evaluation import judged, measures
-from streams.evaluation.compare import compare
+from streams.evaluation.compare import compare, conclusion
 from streams.evaluation.compare import report as compare_report
-from streams.evaluation.compare.compare import Answers, Options, QueryAnswer
+from streams.evaluation.compare.compare import Answers, QueryAnswer
+from streams.evaluation.compare.conclusion import Options
 from streams.evaluation.compare.process import _nearest
 from streams.evaluation.judged import Judged
 
@@ -92,14 +93,14 @@ def test_a_small_steady_gain_shows_only_when_paired() -> None:
     ("line", "said"),
     [
         ("{", "line 2 of .* is not JSON"),
-        ("[1]", "line 2 of .* is no JSON object"),
+        ("[1]", "line 2 of .* is not a JSON object"),
         ('{"query": " ", "relevant": [1]}', "line 2 of .* has no query"),
         ('{"query": "q"}', "line 2 of .* judges no row"),
         ('{"query": "q", "relevant": []}', "line 2 of .* judges no row"),
         ('{"query": "q", "relevant": [1.5]}', "line 2 of .* neither text nor a whole number"),
         ('{"query": "q", "relevant": [true]}', "line 2 of .* neither text nor a whole number"),
         ('{"query": "q", "relevant": ["\\u0000"]}', "line 2 of .* no row can have"),
-        ('{"query": "q", "relevant": [1], "kind": 3}', "line 2 of .* kind that is no text"),
+        ('{"query": "q", "relevant": [1], "kind": 3}', "line 2 of .* kind that is not text"),
         ('{"query": "q", "relevant": [1], "kind": "all"}', "line 2 of .* stands for all"),
     ],
 )
@@ -227,7 +228,7 @@ def compared() -> Comparison:
     assert a.asked == b.asked == [query.text for query in queries] * compare.ROUNDS
     assert "".join(turns[:8]) == "abbaabba"
     sides = (side("one", answers[0]), side("two", answers[1]))
-    return compare.conclude(
+    return conclusion.conclude(
         Judged(Path("q"), queries, 4),
         sides,
         answers,

@@ -53,7 +53,7 @@ FAULTS: dict[str, tuple[Wrong, str]] = {
     ),
     "neighbours": (
         lambda vectors, texts: vectors if len(texts) == 1 else vectors[:, ::-1].copy(),
-        "another vector alone than among others",
+        "another vector alone than in a batch",
     ),
     "an exception": (_raise, "the model raised IndexError (index 9 is out of range)"),
 }
