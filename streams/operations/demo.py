@@ -1,12 +1,11 @@
-"""`vectrue demo`: the whole path on real parts, with the interview example, told step
-by step.
+"""`vectrue demo`: the whole path on real parts, with the interview example, step by step.
 
-A stack of its own (Postgres, Kafka, Connect with Debezium), the installed command line
-for everything a person would type, and a worker as child processes. Nothing is left
-running unless it is asked for.
+It starts a stack of its own (Postgres, Kafka, Connect with Debezium) and a worker as
+child processes, and runs the command line for everything that a person would type. It
+stops everything at the end unless told to keep it.
 
-Hazard: the demo starts from an empty database each time; its folder is its own
-(`.vectrue/demo`), never the one of `vectrue local up`.
+Hazard: the demo empties its database at each start, so its folder (`.vectrue/demo`) must
+not be that of `vectrue local up`.
 """
 
 import socket
@@ -45,9 +44,7 @@ EDITED_SEARCH = "블록체인 합의 방식의 비교"
 
 @dataclass(frozen=True)
 class StepLine:
-    """One finished step: what was done, and the seconds it took (None where time says
-    nothing).
-    """
+    """One finished step: what was done, and how many seconds it took, if that matters."""
 
     text: str
     seconds: float | None = None
@@ -58,8 +55,8 @@ Report = Callable[[StepLine], None]
 
 
 def choose_model() -> ModelSettings:
-    """bge-m3 where its weights are in the local cache, else the bundled
-    multilingual-e5-small, else the stand-in.
+    """Choose bge-m3 if its weights are in the local cache, otherwise the bundled
+    multilingual-e5-small, otherwise the lexical stand-in.
     """
     for name, dimensions in (("BAAI/bge-m3", 1024), ("multilingual-e5-small", 384)):
         settings = ModelSettings(name=name, dimensions=dimensions)
@@ -74,7 +71,7 @@ def choose_model() -> ModelSettings:
 
 
 class Demo:
-    """The steps, in the order they are told."""
+    """The steps, in their order."""
 
     def __init__(
         self, directory: Path, report: Report, show: Callable[[Sequence[str]], None]
@@ -83,8 +80,8 @@ class Demo:
 
         Args:
             directory: the demo's own folder.
-            report: told of each finished step.
-            show: told of each command line before it runs.
+            report: called with each finished step.
+            show: called with each command line before it runs.
         """
         self._directory = directory
         self._report = report
@@ -95,10 +92,13 @@ class Demo:
         self._worker: subprocess.Popen[bytes] | None = None
 
     def run(self, *, keep: bool) -> None:
-        """Tell the whole story.
+        """Run all steps.
+
+        Args:
+            keep: leave everything running at the end.
 
         Raises:
-            VectrueError: a step did not come to its end in time.
+            VectrueError: a step failed or did not finish in time.
         """
         try:
             self._prepare()
@@ -113,13 +113,9 @@ class Demo:
             if not keep:
                 self._end()
         if keep:
+            use = f"left running; use it with: vectrue --config {self._config} status"
             stop = f"stop it with: vectrue local reset --yes --dir {self._directory}"
-            self._report(
-                StepLine(
-                    f"left running; use it with: vectrue --config {self._config} status",
-                    details=[stop],
-                )
-            )
+            self._report(StepLine(use, details=[stop]))
 
     def _prepare(self) -> None:
         with self._step("stack of real parts: Postgres + pgvector, Kafka, Connect + Debezium"):
@@ -131,11 +127,8 @@ class Demo:
             self._embedder: Embedder = open_model(model)
             self._embedder.load()
         why = "" if model.name == "BAAI/bge-m3" else " (BAAI/bge-m3 is not in the local cache)"
-        self._report(
-            StepLine(
-                f"model {self._embedder.model_id}, {self._embedder.dimensions} dimensions{why}"
-            )
-        )
+        embedder = self._embedder
+        self._report(StepLine(f"model {embedder.model_id}, {embedder.dimensions} dimensions{why}"))
         self._session = Session(endpoints.postgres_dsn, role="demo")
         self._create_tables(model.dimensions)
         self._command("init")
@@ -163,7 +156,8 @@ name = "public.answer_bank"
 text = "answer"
 """
         self._config.write_text(text, encoding="utf-8")
-        self._config.chmod(0o600)  # it holds the password of the demo's database
+        # It contains the password of the demo's database.
+        self._config.chmod(0o600)
         return load(self._config)
 
     def _create_tables(self, dimensions: int) -> None:
@@ -198,23 +192,18 @@ text = "answer"
         self._until_current(questions + answers)
         seconds = self._clock.monotonic() - started
         rate = (questions + answers) / seconds
-        self._report(
-            StepLine(
-                f"{questions} questions and {answers} answers inserted, all have their vector"
-                f" ({rate:,.0f} texts/s)",
-                seconds,
-            )
+        done = (
+            f"{questions} questions and {answers} answers inserted, all have their vector"
+            f" ({rate:,.0f} texts/s)"
         )
+        self._report(StepLine(done, seconds))
 
     def _search_paraphrases(self) -> None:
         for query in interview.read_queries()[:2]:
             started = self._clock.monotonic()
             hits = self._search(str(query["query"]))
-            self._report(
-                StepLine(
-                    f"search: {query['query']}", self._clock.monotonic() - started, _told(hits)
-                )
-            )
+            seconds = self._clock.monotonic() - started
+            self._report(StepLine(f"search: {query['query']}", seconds, _lines(hits)))
 
     def _insert_and_edit(self) -> None:
         insert = (
@@ -235,20 +224,13 @@ text = "answer"
         written = "SELECT extract(epoch FROM embedded_at - %s) FROM public.questions WHERE id = %s"
         seconds = float(self._session.rows(written, (changed_at, key))[0][0])
         after = self._search(query)[:1]
-        details = [f"search: {query}", *_told(before, "before: "), *_told(after, "after:  ")]
-        self._report(
-            StepLine(
-                f"{what} (key {key}): its vector was there after {seconds * 1000:.0f} ms",
-                None,
-                details,
-            )
-        )
+        details = [f"search: {query}", *_lines(before, "before: "), *_lines(after, "after:  ")]
+        done = f"{what} (key {key}): its vector was there after {seconds * 1000:.0f} ms"
+        self._report(StepLine(done, details=details))
 
     def _touch_unrelated(self) -> None:
-        looked, encoded = (
-            self._metric("vectrue_events_total"),
-            self._metric("vectrue_texts_encoded_total"),
-        )
+        looked = self._metric("vectrue_events_total")
+        encoded = self._metric("vectrue_texts_encoded_total")
         started = self._clock.monotonic()
         self._session.rows("UPDATE public.questions SET view_count = view_count + 1")
         rows = int(self._session.rows("SELECT count(*) FROM public.questions")[0][0])
@@ -264,8 +246,8 @@ text = "answer"
         )
 
     def _replay(self) -> None:
-        # Under a label of the workers, so that capture leaves it out: as after a
-        # migration that lost the vectors.
+        # With an origin of the workers, which capture leaves out: as after a migration
+        # that lost the vectors.
         origin = origins.labels(self._settings.postgres.origin)[-1]
         with self._session.cursor() as cursor:
             cursor.execute("SELECT pg_replication_origin_session_setup(%s)", (origin,))
@@ -285,11 +267,12 @@ text = "answer"
         url = f"http://127.0.0.1:{self._settings.metrics.live_port}/metrics"
         with urllib.request.urlopen(url, timeout=5) as answer:
             lines = answer.read().decode().splitlines()
-        return sum(
-            float(line.rsplit(" ", 1)[1])
-            for line in lines
-            if line.startswith((f"{name}{{", f"{name} "))
-        )
+        total = 0.0
+        for line in lines:
+            # With labels or without.
+            if line.startswith((f"{name}{{", f"{name} ")):
+                total += float(line.rsplit(" ", 1)[1])
+        return total
 
     def _until_current(self, rows: int | None) -> None:
         def current() -> bool:
@@ -304,7 +287,8 @@ text = "answer"
         while not condition():
             if self._clock.monotonic() > deadline:
                 raise VectrueError(
-                    f"waited {seconds:.0f} s in vain for {what}", fix=f"read {self._directory}/logs"
+                    f"timed out after {seconds:.0f} s waiting for {what}",
+                    fix=f"read {self._directory}/logs",
                 )
             self._clock.wait(0.05)
 
@@ -337,7 +321,7 @@ text = "answer"
             self._stack.down()
 
 
-def _told(hits: Sequence[Hit], prefix: str = "") -> list[str]:
+def _lines(hits: Sequence[Hit], prefix: str = "") -> list[str]:
     return [f"{prefix}{hit.similarity:.3f}  {hit.text}" for hit in hits]
 
 

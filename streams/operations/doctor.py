@@ -1,13 +1,13 @@
-"""`vectrue doctor`: every precondition looked at, one line each, with the command that
-mends it.
+"""`vectrue doctor`: checks every precondition, one line each, with the command that
+fixes it.
 
-The rules stand where `init` has them; here it is decided who is asked, how long, and
-what depends on what.
+The rules are those of `init`; this module decides which services are asked, how long to
+wait, and what depends on what.
 
 Hazards:
-- All services are asked at once and given up after ANSWER_SECONDS each: a doctor that
-  hangs with the patient is none.
-- What could not be looked at is unknown, and never ok.
+- All services are asked at once, each with a timeout of ANSWER_SECONDS: the doctor must
+  not hang because a service does.
+- What could not be checked is unknown, never ok.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -46,10 +46,14 @@ T = TypeVar("T")
 
 
 def examine(settings: Settings, clock: Clock) -> list[CheckResult]:
-    """Look at everything.
+    """Check everything.
+
+    Args:
+        settings: all of them.
+        clock: times the calls.
 
     Returns:
-        the findings, in the order in which a change meets the parts.
+        the findings, in the order in which a change passes the parts.
     """
     names = ", ".join(table.name for table in settings.tables)
     findings = [ok("settings", f"valid, for {names}") if names else _no_tables()]
@@ -73,16 +77,7 @@ def examine(settings: Settings, clock: Clock) -> list[CheckResult]:
     seen, said = _answer("Postgres", database, "Postgres does not answer in time")
     findings += said if seen is None else seen.findings
     if seen is None:
-        checks = (
-            *(f"table {table.name}" for table in settings.tables),
-            "publication",
-            "slot",
-            "heartbeat",
-            "canary",
-        )
-        findings += [
-            unknown(check, "Postgres does not answer", follows=[needs.POSTGRES]) for check in checks
-        ]
+        findings += _without_postgres(settings)
     topics, topics_said = _answer(needs.KAFKA, broker, "Kafka does not answer in time")
     if seen is not None:
         findings += _witnessed(settings, clock, seen.witness, topics or ())
@@ -92,11 +87,11 @@ def examine(settings: Settings, clock: Clock) -> list[CheckResult]:
             "migrations", moving, "Postgres does not answer in time", follows=needs.KEPT
         )
         findings += said if found is None else found
-    silent = [
-        unknown(check, "Kafka does not answer", follows=[needs.KAFKA])
-        for check in (needs.TOPICS, "workers")
+    findings += topics or [
+        *topics_said,
+        unknown(needs.TOPICS, "Kafka does not answer", follows=[needs.KAFKA]),
+        unknown("workers", "Kafka does not answer", follows=[needs.KAFKA]),
     ]
-    findings += topics or [*topics_said, *silent]
     connector, said = _answer(
         needs.CONNECT, capturing, "Kafka Connect does not answer in time", follows=[needs.KAFKA]
     )
@@ -118,11 +113,19 @@ def examine(settings: Settings, clock: Clock) -> list[CheckResult]:
     watched.start()
     late = "Postgres or Kafka Connect does not answer in time"
     offset, said = _answer(needs.OFFSET, watched, late, follows=[*needs.KEPT, needs.CONNECT])
-    found = said if offset is None else offset
-    return [
-        *findings,
-        *(one for one in found if connector.status is not None or one.level is not Level.OK),
-    ]
+    for one in said if offset is None else offset:
+        # A connector that does not exist has no offset that could be right.
+        if connector.status is not None or one.level is not Level.OK:
+            findings.append(one)
+    return findings
+
+
+def _without_postgres(settings: Settings) -> Iterator[CheckResult]:
+    why = "Postgres does not answer"
+    for table in settings.tables:
+        yield unknown(f"table {table.name}", why, follows=[needs.POSTGRES])
+    for check in ("publication", "slot", "heartbeat", "canary"):
+        yield unknown(check, why, follows=[needs.POSTGRES])
 
 
 class _Connector:
@@ -150,13 +153,9 @@ class _Connector:
                 follows=needs.SET_UP,
             )
         if self.status.error is not None:
-            said, running = (
-                Explainer(self._settings).explain(self.status.error),
-                needs.Needs(self._settings).running,
-            )
-            return problem(
-                check, f"failed: {said}", "mend that, then vectrue init", follows=running
-            )
+            said = Explainer(self._settings).explain(self.status.error)
+            running = needs.Needs(self._settings).running
+            return problem(check, f"failed: {said}", "fix that, then vectrue init", follows=running)
         if not self.status.is_running:
             return problem(check, f"is {self.status.state}, tasks {list(self.status.tasks)}", INIT)
         return ok(check, f"is RUNNING, {len(self.status.tasks)} task")
@@ -165,11 +164,11 @@ class _Connector:
 def _witnessed(
     settings: Settings, clock: Clock, witness: Witness, kafka: Sequence[CheckResult]
 ) -> Iterator[CheckResult]:
-    """Whether changes arrive, what is yet to be looked at, and what is configured and
-    not there.
+    """Check whether changes arrive, which rows must be checked, and what is configured but
+    does not exist.
 
-    The lines above come from stricter rules: what differs in a table, publication or
-    slot whose line fails follows.
+    A difference in a table, publication or slot follows from the line of that object,
+    whose rules are stricter.
     """
     needed = needs.Needs(settings).canary
     way: BackgroundCall[Witness] = BackgroundCall(lambda: with_transit(witness, settings, clock))
@@ -184,21 +183,17 @@ def _witnessed(
         age = show_duration(max(witness.canary.age_seconds or 0.0, 0.0))
         yield ok(
             "canary",
-            (
-                f"changes arrive: what was written {age} ago has come back through Kafka and a "
-                "live "
-                "worker"
-            ),
+            f"changes arrive: what was written {age} ago has come back through Kafka and a "
+            "live worker",
         )
     elif said.severity is Severity.WARNING:
         yield warning("canary", said.sentence, follows=needed)
     else:
         yield problem("canary", said.sentence, follows=needed)
     for look in witness.looks:
-        amiss = needs.table(str(look.table))
-        fix = _who_looks(
-            kafka, amiss if any(one.about == amiss for one in witness.differences) else None
-        )
+        line = needs.table(str(look.table))
+        fails = any(one.about == line for one in witness.differences)
+        fix = f"fix {line}; its rows are checked again after that" if fails else _who_looks(kafka)
         yield warning("rows to be looked at", look.sentence, fix, follows=needed)
     for neglected in witness.neglected:
         yield warning("looks", neglected.sentence, follows=needed)
@@ -213,24 +208,20 @@ def _witnessed(
         yield ok("configured", "is what is there, as running workers see it")
 
 
-def _who_looks(kafka: Sequence[CheckResult], amiss: str | None) -> str:
-    """Who comes to a table to be looked at, by what Kafka says of workers; `amiss`: its
-    line, if that fails.
-    """
-    if amiss is not None:
-        return f"mend what is said of {amiss}; its rows are looked at once more after that"
-    workers = [finding for finding in kafka if finding.check.endswith(" workers")]
-    if any(finding.level is Level.OK for finding in workers):
-        return (
-            "nothing is to be done: the keeper of a worker that runs comes to them; its log "
-            "says what holds it up"
-        )
+def _who_looks(kafka: Sequence[CheckResult]) -> str:
+    """Return how a table's rows come to be checked, by what Kafka says of the workers."""
     start = "vectrue worker --role replay"
-    return (
-        f"{start}, whose keeper looks at them"
-        if workers
-        else f"the keeper of a worker looks at them: {start}"
-    )
+    fix = f"the keeper of a worker checks them: {start}"
+    for finding in kafka:
+        if not finding.check.endswith(" workers"):
+            continue
+        if finding.level is Level.OK:
+            return (
+                "no action needed: the keeper of a running worker will check them; if it does "
+                "not, its log says why"
+            )
+        fix = f"{start}, whose keeper checks them"
+    return fix
 
 
 def _release(version: str | None) -> CheckResult:
@@ -239,11 +230,9 @@ def _release(version: str | None) -> CheckResult:
             "Debezium", "Kafka Connect has no Postgres connector of Debezium", releases.FIX
         )
     lost = releases.hazard(version)
-    return (
-        ok("Debezium", f"release {version}")
-        if lost is None
-        else warning("Debezium", lost, releases.FIX)
-    )
+    if lost is not None:
+        return warning("Debezium", lost, releases.FIX)
+    return ok("Debezium", f"release {version}")
 
 
 def _no_tables() -> CheckResult:
@@ -255,14 +244,14 @@ def _no_tables() -> CheckResult:
 def _answer(
     check: str, question: BackgroundCall[T | None], late: str, *, follows: Sequence[str] = ()
 ) -> tuple[T | None, list[CheckResult]]:
-    """The answer, or what there is to say in its place."""
+    """Return the answer, or None and the finding that there is none."""
     try:
         answer = question.answer(ANSWER_SECONDS)
     except VectrueError as error:
         return None, [problem(check, error.message, error.fix, follows=follows)]
-    return answer, [] if answer is not None else [
-        problem(check, f"{late} ({ANSWER_SECONDS:g} s)", follows=follows)
-    ]
+    if answer is None:
+        return None, [problem(check, f"{late} ({ANSWER_SECONDS:g} s)", follows=follows)]
+    return answer, []
 
 
 def _model(facts: ModelFacts | None) -> Iterator[CheckResult]:
@@ -277,13 +266,17 @@ def _model(facts: ModelFacts | None) -> Iterator[CheckResult]:
     folder = facts.location
     if folder is None or not folder.is_dir():
         return
-    weights = sum(file.stat().st_size for file in folder.rglob("*") if file.suffix in _WEIGHTS)
+    weights = 0
+    for file in folder.rglob("*"):
+        if file.suffix in _WEIGHTS:
+            weights += file.stat().st_size
     free = available_bytes()
     if free is None:
-        yield unknown("memory", "this system does not tell")
+        yield unknown("memory", "this system does not report it")
         return
     said = f"{free / 2**30:.1f} GiB available, the weights are {weights / 2**30:.1f} GiB"
     if free < weights:
+        # A running worker has its weights in memory already.
         yield warning(
             "memory", said, "free memory on this machine; a worker that runs already has its own"
         )
@@ -316,7 +309,7 @@ def _connect(settings: Settings, clock: Clock) -> _Connector:
 
 
 def _watched(settings: Settings, clock: Clock) -> list[CheckResult]:
-    """Is the connector's offset one of this database's log?"""
+    """Check that the connector's offset belongs to this database's log."""
     session = Session(settings.postgres.dsn, role="doctor", prefix=settings.kafka.topic_prefix)
     connect = KafkaConnect(settings.connect.url, clock)
     try:
@@ -324,8 +317,7 @@ def _watched(settings: Settings, clock: Clock) -> list[CheckResult]:
     finally:
         connect.close()
         session.close()
-    # A slot that is not there has no position, and the connector is one of its log all
-    # the same.
+    # Without a slot there is no position to compare with, so its line comes first.
     gone = [needs.Needs(settings).slot]
     wrong = [problem(needs.OFFSET, one.sentence, one.fix, follows=gone) for one in found]
     return wrong or [ok(needs.OFFSET, f"of {settings.connector}, belongs to this database's log")]
@@ -334,9 +326,7 @@ def _watched(settings: Settings, clock: Clock) -> list[CheckResult]:
 def _compared(
     settings: Settings, connector: _Connector, seen: postgres.Checkup | None
 ) -> Iterable[CheckResult]:
-    """The connector against the database: its configuration, and the place where it
-    stopped.
-    """
+    """Compare the connector with the database: its configuration, and where it stopped."""
     check = f"configuration of {settings.connector}"
     if connector.config is None or connector.status is None:
         return
@@ -345,7 +335,8 @@ def _compared(
         yield unknown(check, "the tables in Postgres are not known", follows=unread)
         return
     targets = [examined.target for examined in seen.tables]
-    if difference := origins.left_out(seen.foreign_origins, connector.config):
+    difference = origins.left_out(seen.foreign_origins, connector.config)
+    if difference:
         yield problem(check, difference.sentence, difference.fix)
     other = differing(settings, seen.parameters, targets, seen.server.major, connector.config)
     if seen.leaving and set(other) <= _LISTS:
@@ -362,7 +353,7 @@ def _compared(
         and read < starts
     ):
         gone = (
-            "starts after the place where the connector stopped: it was made anew, and changes "
-            "were missed"
+            "starts after the place where the connector stopped: it was created again, and "
+            "changes were missed"
         )
         yield problem(f"slot {settings.slot}", gone, INIT)

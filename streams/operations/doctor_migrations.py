@@ -1,5 +1,5 @@
-"""What `vectrue doctor` says of migrations under way: how far each is, and what
-somebody did to its table.
+"""What `vectrue doctor` says about migrations under way: their state, and whether their
+tables were changed from outside.
 """
 
 from collections.abc import Iterator
@@ -14,8 +14,9 @@ from streams.migration import status as migrate_status
 
 
 def look(settings: Settings, session: Session) -> Iterator[CheckResult]:
-    """A line for each column under way, and for those of no table of the settings;
-    counts no row.
+    """Check each column under way, and report those of no table of the settings.
+
+    It counts no rows.
 
     Raises:
         TransientError: Postgres does not answer.

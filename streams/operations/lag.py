@@ -1,13 +1,13 @@
-"""How far behind everything is, read from outside: both lanes' groups, the witness, the
-slot, the connector.
+"""How far everything is behind, read from outside: the groups of both lanes, the
+witness, the slot, the connector.
 
-Reused by `vectrue lag`, `status`, health and metrics. Nothing here asks a worker.
+`vectrue lag`, `status`, health and metrics use it. It asks no worker.
 
 Hazards:
-- Kafka away is part of the report (`kafka_error`), so that slot and connector are still
-  shown; the same holds for them. Only settings that can never work are raised.
-- A time lag needs one read per waiting partition, all together bounded by
-  PROBE_SECONDS; what is not answered by then is unknown, not 0.
+- A service that does not answer is part of the report (`kafka_error` and others), so that
+  the rest is still shown. Only settings that can never work are raised.
+- A time lag needs one read for each waiting partition, for PROBE_SECONDS in all. What is
+  not answered by then is unknown, not 0.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -37,14 +37,15 @@ from streams.common.too_large import Explainer
 from streams.operations.witness import transit
 
 PROBE_SECONDS = 3.0
-OTHERS_SECONDS = 5.0  # for Postgres and Connect, once Kafka has been read
+OTHERS_SECONDS = 5.0
+"""Timeout of Postgres and of Kafka Connect each, once Kafka has been read."""
 
 
 class ConnectClient(Protocol):
-    """The part of `connectors.debezium.client.KafkaConnect` that is needed here."""
+    """The part of `connectors.debezium.client.KafkaConnect` that is used here."""
 
     def status(self, name: str) -> ConnectorStatus | None:
-        """State of a connector and its tasks; None when there is none of that name."""
+        """Return the state of a connector and its tasks; None if it does not exist."""
         ...
 
     def close(self) -> None:
@@ -53,7 +54,7 @@ class ConnectClient(Protocol):
 
 
 class LagMonitor:
-    """Reads reports one after another, over the same connections, and judges each by
+    """Reads reports one after another over the same connections, and judges each by
     those before it.
     """
 
@@ -67,8 +68,15 @@ class LagMonitor:
         connect: ConnectClient | None = None,
         read_witness: Callable[[], Witness] | None = None,
     ) -> None:
-        """Remember where to look; nothing is opened yet. The parts that are left out
-        are the real ones.
+        """Connect to nothing yet.
+
+        Args:
+            settings: where to look.
+            thresholds: time lags that are a warning or a problem.
+            clock: the system's if left out.
+            offsets: Kafka's if left out.
+            connect: Kafka Connect's if left out.
+            read_witness: reads Postgres if left out.
         """
         self._settings = settings
         self._thresholds = thresholds
@@ -85,8 +93,7 @@ class LagMonitor:
         self._capture = BackgroundCall(self._connector)
         self._rings: dict[tuple[str, Place], Ring] = {}
         self._canary: PartitionLag | None = None
-        """The canary's partition as the live group sees it; None while Kafka does not
-        answer.
+        """The canary's partition as the live group sees it; None if Kafka did not answer.
         """
 
     def __enter__(self) -> Self:
@@ -101,7 +108,8 @@ class LagMonitor:
         """Read everything once.
 
         Raises:
-            ConfigurationError: Kafka refuses us, or a setting can never work.
+            ConfigurationError: Kafka refuses the connection, or a setting can never
+                work.
         """
         self._source.start()
         self._capture.start()
@@ -124,7 +132,7 @@ class LagMonitor:
     def close(self) -> None:
         """Close the connections."""
         self._offsets.close()
-        # a thread that still waits in it ends with the process
+        # Not if a thread still waits in one; it ends with the process.
         if not self._source.is_open:
             self._session.close()
         if not self._capture.is_open:
@@ -140,10 +148,15 @@ class LagMonitor:
         self._canary = None
         try:
             found = dict(self._offsets.read(asked))
-            # Apart: a beat that is on its way is no event behind.
-            self._canary = next(row for row in found[live].partitions if row.topic == canary)
-            changes = tuple(row for row in found[live].partitions if row.topic != canary)
-            groups = self._timed({**found, live: replace(found[live], partitions=changes)})
+            changes: list[PartitionLag] = []
+            # The canary is reported separately: a beat on its way is not a change behind.
+            for row in found[live].partitions:
+                if row.topic != canary:
+                    changes.append(row)
+                elif self._canary is None:
+                    self._canary = row
+            found[live] = replace(found[live], partitions=tuple(changes))
+            groups = self._timed(found)
         except TransientError as error:
             return GroupLag(live), GroupLag(replay), str(error)
         return (
@@ -153,25 +166,21 @@ class LagMonitor:
         )
 
     def _timed(self, groups: Mapping[str, GroupLag]) -> dict[str, GroupLag]:
-        """The groups with their time lags. Each partition belongs to one group only, so
-        one probe serves both.
-        """
-        places = {
-            (row.topic, row.partition): row.next_offset
-            for group in groups.values()
-            for row in group.partitions
-            if row.partition is not None and row.waiting and row.next_offset is not None
-        }
+        """Return the groups with their time lags."""
+        # A partition belongs to one group only, so one probe serves both groups.
+        places: dict[Place, int] = {}
+        for group in groups.values():
+            for row in group.partitions:
+                if row.partition is not None and row.waiting and row.next_offset is not None:
+                    places[row.topic, row.partition] = row.next_offset
         records = self._offsets.records_at(places, timeout=PROBE_SECONDS)
         now = self._clock.now()
         chunk_topics = (self._settings.replay_topic, self._settings.deferred_topic)
-        return {
-            name: replace(
-                group,
-                partitions=tuple(aged(row, records, now, chunk_topics) for row in group.partitions),
-            )
-            for name, group in groups.items()
-        }
+        timed: dict[str, GroupLag] = {}
+        for name, group in groups.items():
+            rows = [aged(row, records, now, chunk_topics) for row in group.partitions]
+            timed[name] = replace(group, partitions=tuple(rows))
+        return timed
 
     def _judged(self, group: GroupLag, floor: int) -> GroupLag:
         at = self._clock.monotonic()
@@ -185,7 +194,7 @@ class LagMonitor:
         return replace(group, partitions=tuple(rows))
 
     def _witness(self, members: int | None, silence: str) -> Witness:
-        """What the database told, and how far the canary came where it has not come
+        """Return what the database said, and how far the canary came if it has not come
         back.
         """
         seen = self._source.answer(OTHERS_SECONDS) or witness.unknown(self._settings, silence)
@@ -210,22 +219,26 @@ class LagMonitor:
 
 
 def collect(settings: Settings, *, thresholds: LagThresholds = DEFAULT_THRESHOLDS) -> LagReport:
-    """Read one report. A single sample can only say ERROR, NO_COMMIT, LOST, STOP or OK
-    of a partition.
+    """Read one report.
+
+    A single sample of a partition can only be ERROR, NO_COMMIT, LOST, STOP or OK.
 
     Raises:
-        ConfigurationError: Kafka refuses us, or a setting can never work.
+        ConfigurationError: Kafka refuses the connection, or a setting can never work.
     """
     with LagMonitor(settings, thresholds=thresholds) as monitor:
         return monitor.sample()
 
 
 def live_topics(settings: Settings) -> list[str]:
-    """Topics of the live lane: each table's, once, and that of the deferred rows."""
-    tables = dict.fromkeys(
-        table.table.topic(settings.kafka.topic_prefix) for table in settings.tables
-    )
-    return [*tables, settings.deferred_topic]
+    """Return the topics of the live lane: each table's, and that of the deferred rows."""
+    topics: list[str] = []
+    for table in settings.tables:
+        topic = table.table.topic(settings.kafka.topic_prefix)
+        # A table with two configured columns has one topic.
+        if topic not in topics:
+            topics.append(topic)
+    return [*topics, settings.deferred_topic]
 
 
 def aged(
@@ -234,8 +247,13 @@ def aged(
     now: datetime,
     chunk_topics: Sequence[str] = (),
 ) -> PartitionLag:
-    """The row with its time lag: 0 when nothing waits, unknown when the record could
-    not be read.
+    """Add the time lag: 0 if nothing waits, unknown if the record could not be read.
+
+    Args:
+        row: a partition.
+        records: the next record of each waiting partition, as far as it was read.
+        now: the time.
+        chunk_topics: topics whose records are not changes of rows.
     """
     if row.partition is None or row.waiting is None:
         return row
@@ -245,26 +263,23 @@ def aged(
     if place not in records:
         return row
     record = records[place]
-    if record is None:  # only transaction markers or holes are left: no event waits
+    # Only transaction markers or holes are left: no event waits.
+    if record is None:
         return replace(row, time_lag_seconds=0.0)
     began = change.appended_at(record) if row.topic in chunk_topics else _commit_time(record)
-    return (
-        row
-        if began is None
-        else replace(row, time_lag_seconds=max(0.0, (now - began).total_seconds()))
-    )
+    if began is None:
+        return row
+    return replace(row, time_lag_seconds=max(0.0, (now - began).total_seconds()))
 
 
 def _commit_time(record: Record) -> datetime | None:
-    """When the change was committed; when Kafka got it, if it does not say (a
-    tombstone, something undecodable).
+    """Return when the change was committed; if the record does not say, when Kafka got
+    it (a tombstone, or one that cannot be decoded).
     """
     try:
         event = change.parse(record.key, record.value)
     except PoisonEvent:
         event = None
-    return (
-        event.committed_at
-        if event is not None and event.committed_at is not None
-        else change.appended_at(record)
-    )
+    if event is not None and event.committed_at is not None:
+        return event.committed_at
+    return change.appended_at(record)

@@ -1,6 +1,6 @@
-"""How far the canary came outside Postgres, asked only where it has not come back.
+"""How far the canary came outside Postgres, checked only if it has not come back.
 
-Hazard: what Kafka does not answer is unknown; it is never taken for "nothing there".
+Hazard: what Kafka does not answer is unknown, and must not be taken for "no record".
 """
 
 from collections.abc import Mapping
@@ -24,27 +24,28 @@ PROBE_SECONDS = 3.0
 
 
 def examine(session: Session, settings: Settings, clock: Clock) -> Witness:
-    """The witness, with Kafka's side where the canary has not come back.
+    """Read the witness, with Kafka's side if the canary has not come back.
 
     Raises:
-        ConfigurationError: Kafka refuses us, or a setting can never work.
+        ConfigurationError: Kafka refuses the connection, or a setting can never work.
     """
     return with_transit(witness.read(session, settings), settings, clock)
 
 
 def with_transit(seen: Witness, settings: Settings, clock: Clock) -> Witness:
-    """What was seen, with Kafka's side where the canary has not come back. Raises as
-    `examine`.
+    """Return what was seen, with Kafka's side if the canary has not come back.
+
+    Raises:
+        ConfigurationError: as `examine`.
     """
     if seen.canary.is_fresh or seen.canary.error is not None:
         return seen
     offsets = KafkaOffsets(settings, clock)
     try:
-        return replace(
-            seen, canary=replace(seen.canary, transit=_asked(settings, offsets, seen.canary))
-        )
+        found = _asked(settings, offsets, seen.canary)
     finally:
         offsets.close()
+    return replace(seen, canary=replace(seen.canary, transit=found))
 
 
 def _asked(settings: Settings, offsets: Offsets, seen: Canary) -> Transit:
@@ -58,7 +59,7 @@ def _asked(settings: Settings, offsets: Offsets, seen: Canary) -> Transit:
 def transit(
     offsets: Offsets, members: int | None, row: PartitionLag, now: datetime | None
 ) -> Transit:
-    """Ask for the newest record of the canary's topic and the first that no worker has
+    """Read the newest record of the canary's topic, and the first that no worker has
     handled.
 
     Args:
@@ -80,13 +81,12 @@ def transit(
     place: Place = (row.topic, row.partition)
     empty = row.log_end_offset <= (row.log_start_offset or 0)
     newest = None if empty else _committed_at(offsets, place, row.log_end_offset - 1)
-    oldest = (
-        _committed_at(offsets, place, row.next_offset)
-        if row.waiting and row.next_offset is not None
-        else None
-    )
-    waits = 0.0 if not row.waiting else _age(oldest, now)
-    return Transit(members, newest, waits)
+    if not row.waiting:
+        return Transit(members, newest, 0.0)
+    oldest = None
+    if row.next_offset is not None:
+        oldest = _committed_at(offsets, place, row.next_offset)
+    return Transit(members, newest, _age(oldest, now))
 
 
 def _committed_at(offsets: Offsets, place: Place, offset: int) -> datetime | None:
@@ -104,12 +104,12 @@ def _committed_at(offsets: Offsets, place: Place, offset: int) -> datetime | Non
         event = change.parse(record.key, record.value)
     except PoisonEvent:
         event = None
-    return (
-        event.committed_at
-        if event is not None and event.table == canary.TABLE
-        else change.appended_at(record)
-    )
+    if event is not None and event.table == canary.TABLE:
+        return event.committed_at
+    return change.appended_at(record)
 
 
 def _age(moment: datetime | None, now: datetime | None) -> float | None:
-    return None if moment is None or now is None else max(0.0, (now - moment).total_seconds())
+    if moment is None or now is None:
+        return None
+    return max(0.0, (now - moment).total_seconds())

@@ -83,23 +83,23 @@ def test_what_brings_a_missing_model_is_said_once(tmp_path: Path) -> None:
         (
             [ok("live workers", "1"), ok("replay workers", "1")],
             [],
-            "nothing is to be done: the keeper of a worker",
+            "no action needed: the keeper of a running worker",
         ),
         (
             [ok("live workers", "1"), warning("replay workers", "none runs")],
             [],
-            "nothing is to be done",
+            "no action needed",
         ),
         (
             [problem("live workers", "none"), warning("replay workers", "none")],
             [],
             "--role replay, whose keeper",
         ),
-        ([], [], "the keeper of a worker looks at them: vectrue worker --role replay"),
+        ([], [], "the keeper of a worker checks them: vectrue worker --role replay"),
         (
             [ok("replay workers", "1 in group")],
             [Difference("there is no table public.docs", "-", "table public.docs")],
-            "mend what is said of table public.docs",
+            "fix table public.docs; its rows are checked again",
         ),
     ],
 )
