@@ -12,7 +12,10 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 _typed: list[str] = []
-_READ_SETTINGS = "init|doctor|worker|status|lag|replay|migrate|verify|adopt|dlq|search|compare|serve|quality|score|model|config"
+_READ_SETTINGS = (
+    "init|doctor|worker|status|lag|replay|migrate|verify|adopt|dlq|search|compare"
+    "|serve|quality|score|model|config"
+)
 _NAMED = re.compile(rf"\bvectrue (?=(?:{_READ_SETTINGS})\b)")
 _DEFAULT_FILE = re.compile(r"(?<![/\w.-])vectrue\.toml\b")
 

@@ -50,7 +50,7 @@ def parse_past(text: str, now: datetime) -> datetime:
         aware, in UTC; of a duration to the second.
 
     Raises:
-        ValueError: it is no time, or one to come; the message shows how to write one.
+        ValueError: it is not a time, or lies in the future; the message shows how to write one.
     """
     written = text.strip()
     shown = repr(written if len(written) <= _SHOWN else f"{written[:_SHOWN]}...")
@@ -63,7 +63,7 @@ def parse_past(text: str, now: datetime) -> datetime:
     except ValueError as error:
         raise ValueError(f"{shown} is neither a duration nor a time: {_TIMES}") from error
     if time > now + _SKEW:
-        raise ValueError(f"{shown} is a time to come: {_TIMES}")
+        raise ValueError(f"{shown} lies in the future: {_TIMES}")
     return time
 
 

@@ -1,22 +1,23 @@
-"""The error tree. A class says what is to be done about the error; a message says what
-is wrong and what mends it.
+"""The error tree. A class says what must be done about the error; a message says what
+is wrong and how to fix it.
 
-    VectrueError                  exit 1
-    ├── ConfigurationError          stop: restarting will not help                       exit 78
-    │   ├── TargetMismatch          column, settings, model and target row disagree
-    │   │   └── WrongLength         ... in the number of dimensions
-    │   ├── HiddenRows              row-level security would hide rows from the role
-    │   └── ModelUnavailable        the weights are not here
-    ├── TransientError              retry in place with back-off; a worker then exits 70
-    │   └── TableLocked             somebody holds the whole table: the live lane defers the rows instead
-    ├── PoisonEvent                 this event can never be handled: dead-letter topic
-    ├── IndexesLacking              a step of a migration would leave indexes behind: ask
-    ├── RowRefused                  Postgres cannot do it for one of these rows: halves are tried, then quarantine
-    │   └── RowTooSlow              ... within the time of a statement
-    ├── PoisonText                  the model cannot take this text: quarantine
-    │   └── OutOfMemory             ... for want of memory, while it takes shorter ones
-    ├── DeadLetterLimitReached             too many bad events: stop before they are moved      exit 70
-    └── Stopping                    asked to stop: leave the batch unacknowledged        exit 0
+    VectrueError                       exit 1
+    ├── ConfigurationError             stop: restarting will not help; exit 78
+    │   ├── TargetMismatch             column, settings, model and target row disagree
+    │   │   └── WrongLength            ... in the number of dimensions
+    │   ├── HiddenRows                 row-level security would hide rows from the role
+    │   └── ModelUnavailable           the weights are not here
+    ├── TransientError                 retry in place with back-off, then exit 70
+    │   └── TableLocked                the whole table is locked: the live lane defers
+    ├── PoisonEvent                    this event can never be handled: dead letter
+    │   └── RowRefused                 Postgres fails on one of these rows: bisect, then
+    │       │                          quarantine
+    │       └── RowTooSlow             ... within the time of a statement
+    ├── IndexesLacking                 a step of a migration would leave indexes: ask
+    ├── PoisonText                     the model cannot take this text: quarantine
+    │   └── OutOfMemory                ... out of memory, while it takes shorter ones
+    ├── DeadLetterLimitReached         too many bad events: stop first; exit 70
+    └── Stopping                       asked to stop: leave the batch; exit 0
 
 Hazard: a message is shown to operators and written to logs, so it never holds a
 password or a row's text.
@@ -40,8 +41,7 @@ class VectrueError(Exception):
     exit_code: ClassVar[int] = 1
 
     def __init__(self, message: str | None = None, *, fix: str | None = None) -> None:
-        """Take one sentence without a full stop, and the command or setting that mends
-        it.
+        """Take one sentence without a full stop, and how to fix it.
 
         Args:
             message: names the table, key, topic or setting; the class's docstring when
@@ -64,7 +64,7 @@ class TargetMismatch(ConfigurationError):
 
 
 class WrongLength(TargetMismatch):
-    """A vector has another number of dimensions than its column or its like."""
+    """A vector has another number of dimensions than its column."""
 
 
 class HiddenRows(ConfigurationError):
@@ -89,7 +89,6 @@ class IndexesLacking(VectrueError):
     """Indexes of the old vectors have no twin on the new ones."""
 
     def __init__(self, message: str, names: frozenset[str], *, fix: str) -> None:
-        """Take the sentence, and the names of the indexes with their columns."""
         self.names = names
         super().__init__(message, fix=fix)
 
@@ -98,9 +97,7 @@ class PoisonEvent(VectrueError):
     """The event cannot be understood, now or ever."""
 
     def __init__(self, message: str | None = None, *, fix: str | None = None) -> None:
-        """As for every error; cut, since it may quote a key or name of the event, which
-        may be a megabyte long.
-        """
+        # The message may quote a key or a name of the event, of up to a megabyte.
         if message is not None and len(message) > _LONGEST_REASON:
             message = f"{message[:_LONGEST_REASON]}..."
         super().__init__(message, fix=fix)
@@ -112,9 +109,7 @@ class RowRefused(PoisonEvent):
     """
 
     def __init__(self, condition: str) -> None:
-        """Take the name of Postgres's condition; its message is left out, since it may
-        quote the row.
-        """
+        # Only the name of the condition: the message of Postgres may quote the row.
         self.condition = condition
         super().__init__(f"Postgres raised {condition}")
 
@@ -125,7 +120,6 @@ class RowTooSlow(RowRefused):
     """
 
     def __init__(self) -> None:
-        """Say so."""
         super().__init__("no error, and did not come to its end in time")
 
 

@@ -6,7 +6,7 @@ move the cursor, rename the window or fill the clipboard, and marks that turn th
 direction of what follows. Everything that is printed or logged passes through here, in
 streams/cli/screen/output.py and streams/common/logs.py.
 
-Hazard: written out, not left out, so that nobody takes a text for another one. A text
+Hazard: written out, not left out, so that no text is taken for another one. A text
 that has the backslash in it already looks the same.
 """
 

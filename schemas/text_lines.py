@@ -1,7 +1,7 @@
-r"""Lines of text from outside, and JSON in them, read so that what is no text is one
-sentence with the line's number.
+r"""Lines of text from outside, and JSON in them, read so that anything else is refused
+in one sentence with the line's number.
 
-Bytes that are no UTF-8 are refused where they are read. JSON may hold half a character
+Bytes that are not UTF-8 are refused where they are read. JSON may hold half a character
 all the same (`"\ud83d"` without the other half), which neither Postgres nor a model
 takes, or be too deep or its numbers too long for Python.
 """

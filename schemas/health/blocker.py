@@ -1,5 +1,6 @@
-"""Somebody who holds what a statement of ours waits for, and how that is said. Never
-the text of a statement.
+"""The session that holds what a statement of ours waits for, and how that is said.
+
+Hazard: the text of a statement may hold secrets and is never shown.
 """
 
 from collections.abc import Sequence
@@ -22,8 +23,8 @@ class Blocker:
         user: its role; None of the server's own processes.
         application: its `application_name`; None when it has none.
         kind: `backend_type` of pg_stat_activity; None where Postgres does not show it.
-        state: of pg_stat_activity; likewise.
-        seconds: age of its transaction; likewise.
+        state: of pg_stat_activity; None where it is not shown.
+        seconds: age of its transaction; None where it is not shown.
         waits: whether it waits itself, for others of the list.
         gid: name of a prepared transaction.
     """

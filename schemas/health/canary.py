@@ -53,8 +53,8 @@ class CanaryRecord:
 
 
 def parse(record: Record) -> CanaryRecord | None:
-    """Read a record of the canary's topic; None for one that is no beat, as a tombstone
-    is.
+    """Read a record of the canary's topic; None for one that is not a beat, such as
+    a tombstone.
 
     Raises:
         PoisonEvent: it cannot be read; the message says why.
@@ -109,7 +109,7 @@ def judge(canary: Canary, crit_seconds: float, *, is_paused: bool = False) -> Fi
         canary: as it was seen.
         crit_seconds: age from which what may wait (a busy live lane, a paused
             connector) is critical.
-        is_paused: whether somebody has paused or stopped the connector.
+        is_paused: whether the connector was paused or stopped on purpose.
     """
     if canary.error is not None:
         return Finding(

@@ -1,5 +1,5 @@
 """Findings of `vectrue doctor`: one precondition, how it stands, and the command that
-mends it.
+fixes it.
 
 One cause is said once. A finding names the parts whose trouble would explain it
 (`follows`); where one of them is a problem, it is shown with that cause, and not
@@ -28,7 +28,7 @@ class Level(StrEnum):
 @dataclass(frozen=True, slots=True)
 class CheckResult:
     """One line: what was looked at, how it stands in a sentence, and the command or
-    setting that mends it.
+    setting that fixes it.
 
     Attributes:
         cause: check of the problem that it follows from; None while it stands for
@@ -98,10 +98,10 @@ def guarded(
 
 
 def settle(findings: Iterable[CheckResult]) -> list[CheckResult]:
-    """The same, where what follows from a problem names it, and is no problem or
-    warning of its own.
+    """Return the same results; what follows from a problem names it as its cause, and
+    is not counted as a problem or warning.
 
-    Of what would explain each other, one stays: no trouble explains itself.
+    Of two that would explain each other, one stays: no trouble explains itself.
     """
     found = list(findings)
     roots: set[int] = set()
@@ -113,11 +113,15 @@ def settle(findings: Iterable[CheckResult]) -> list[CheckResult]:
             continue
         roots.add(root)
         settled.append(replace(one, level=Level.UNKNOWN, fix=None, cause=found[root].check))
-    return [
-        one
-        for place, one in enumerate(settled)
-        if one.cause is None or not _repeats(one, settled[:place])
-    ]
+    shown: list[CheckResult] = []
+    said: set[tuple[str, str]] = set()
+    for one in settled:
+        if one.cause is not None:
+            if (one.check, one.cause) in said:
+                continue
+            said.add((one.check, one.cause))
+        shown.append(one)
+    return shown
 
 
 def _root(found: Sequence[CheckResult], place: int, passed: set[int]) -> int | None:
@@ -136,8 +140,3 @@ def _root(found: Sequence[CheckResult], place: int, passed: set[int]) -> int | N
             further = _root(found, other, passed)
             return other if further is None else further
     return None
-
-
-def _repeats(one: CheckResult, before: Sequence[CheckResult]) -> bool:
-    """Whether a line of the same check says already that it follows from the same."""
-    return any((one.check, one.cause) == (other.check, other.cause) for other in before)

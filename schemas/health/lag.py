@@ -12,7 +12,7 @@ Hazards:
   shows up in it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -55,7 +55,7 @@ class PartitionLag:
         log_end_offset: offset that the next record will get. Read after the commit.
         time_lag_seconds: age of the oldest unprocessed event, by its commit time in the
             database; 0 without one.
-        member: who reads it; None when nobody does.
+        member: who reads it; None when no one does.
         status: by `classify`.
         is_missing: whether the topic does not exist, which holds capture up from its
             table's next change on.
@@ -116,7 +116,7 @@ class PartitionLag:
     @property
     def is_lost(self) -> bool:
         """Whether the commit lies outside the log: events expired unread, or the topic
-        was made anew.
+        was created again.
         """
         commit, start, end = self.current_offset, self.log_start_offset, self.log_end_offset
         return commit is not None and (
@@ -174,12 +174,7 @@ class GroupLag:
         """Sum of the lags; None if one is unknown or nothing is committed. Empty
         partitions need no commit.
         """
-        counted = [p.lag for p in self.partitions if p.pending != 0]
-        return (
-            None
-            if not counted or None in counted
-            else sum(lag for lag in counted if lag is not None)
-        )
+        return _total([p.lag for p in self.partitions if p.pending != 0])
 
     @property
     def pending(self) -> int | None:
@@ -187,32 +182,39 @@ class GroupLag:
         read.
         """
         pending = [p.waiting for p in self.partitions if p.current_offset is None]
-        return None if None in pending else sum(n for n in pending if n is not None)
+        return _total(pending) if pending else 0
 
     @property
     def waiting(self) -> int | None:
         """Offsets that the lane would still read; None if one partition is unknown."""
-        waiting = [p.waiting for p in self.partitions]
-        return None if not waiting or None in waiting else sum(n for n in waiting if n is not None)
+        return _total([p.waiting for p in self.partitions])
 
     @property
     def max_time_lag_seconds(self) -> float | None:
         """Age of the lane's oldest unprocessed event; None if one is unknown or nothing
         is committed.
         """
-        ages = [p.time_lag_seconds for p in self.partitions if p.pending != 0]
-        return None if not ages or None in ages else max(age for age in ages if age is not None)
+        oldest: float | None = None
+        for partition in self.partitions:
+            if partition.pending == 0:
+                continue
+            age = partition.time_lag_seconds
+            if age is None:
+                return None
+            oldest = age if oldest is None else max(oldest, age)
+        return oldest
 
     @property
     def status(self) -> Status | None:
         """Status of the worst partition; None when there is none. A partition without
         commit or events counts as OK.
         """
-        seen = {
-            Status.OK if p.pending == 0 and p.status is Status.NO_COMMIT else p.status
-            for p in self.partitions
-        }
-        return next((status for status in Status if status in seen), None)
+        seen: set[Status] = set()
+        for partition in self.partitions:
+            is_empty = partition.pending == 0 and partition.status is Status.NO_COMMIT
+            seen.add(Status.OK if is_empty else partition.status)
+        order = list(Status)
+        return min(seen, key=order.index, default=None)
 
     def to_json(self) -> dict[str, Any]:
         """The figures as plain data, keys as in rpk."""
@@ -245,7 +247,7 @@ class SlotLag:
             without max_slot_wal_keep_size.
         standstill_seconds: for how long its confirmed position has stood still although
             something was written for the connector to read; None when it moved since,
-            or nobody has noted where it stood.
+            or its position was never noted.
         error: why it is unknown, one sentence.
     """
 
@@ -294,11 +296,9 @@ class ConnectorState:
 
     def to_json(self) -> dict[str, Any]:
         """The states as plain data."""
-        tasks = (
-            None
-            if self.tasks is None
-            else [{"id": i, "state": state} for i, state in enumerate(self.tasks)]
-        )
+        tasks: list[dict[str, object]] | None = None
+        if self.tasks is not None:
+            tasks = [{"id": i, "state": state} for i, state in enumerate(self.tasks)]
         return {
             "name": self.name,
             "state": self.state,
@@ -314,6 +314,16 @@ def worst(partitions: Iterable[PartitionLag]) -> PartitionLag | None:
     """
     waiting = [p for p in partitions if p.waiting]
     return max(waiting, key=lambda p: (p.time_lag_seconds or 0.0, p.waiting or 0), default=None)
+
+
+def _total(counts: Sequence[int | None]) -> int | None:
+    """Add up counts; None for no counts, or if one is unknown."""
+    total: int | None = None
+    for count in counts:
+        if count is None:
+            return None
+        total = count + (total or 0)
+    return total
 
 
 def _milli(seconds: float | None) -> float | None:

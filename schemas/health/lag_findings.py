@@ -36,6 +36,9 @@ class LagThresholds:
 DEFAULT_THRESHOLDS = LagThresholds()
 
 
+_TROUBLED = (Status.STOP, Status.STALL, Status.REWIND, Status.WARN)
+
+
 def not_set_up(witness: Witness) -> Iterator[Finding]:
     """Yield what is wrong with a database in which `init` was never run."""
     if witness.error is not None:
@@ -97,7 +100,7 @@ def of_source(witness: Witness, *, capture_is_known_bad: bool) -> Iterator[Findi
         )
     elif slot.state == "inactive" and not capture_is_known_bad:
         yield Finding(
-            Severity.WARNING, "source", f"nobody reads replication slot {slot.name}{_kept(slot)}"
+            Severity.WARNING, "source", f"no one reads replication slot {slot.name}{_kept(slot)}"
         )
     elif slot.state == "active" and still is not None and still > witness.slot_seconds:
         words = (
@@ -121,11 +124,7 @@ def of_connector(connector: ConnectorState) -> Iterator[Finding]:
     """Yield what is wrong with the connector and its tasks."""
     name, tasks = connector.name, connector.tasks or ()
     why = f" ({connector.failure})" if connector.failure else ""
-    failed = [
-        f"task {number} of connector {name}"
-        for number, state in enumerate(tasks)
-        if state == "FAILED"
-    ]
+    failed = [f"task {number} of connector {name}" for number in _failed(tasks)]
     if connector.state == "FAILED":
         failed.append(f"connector {name}")
     if connector.error is not None:
@@ -152,6 +151,10 @@ def of_connector(connector: ConnectorState) -> Iterator[Finding]:
                 )
 
 
+def _failed(tasks: Sequence[str]) -> list[int]:
+    return [number for number, state in enumerate(tasks) if state == "FAILED"]
+
+
 def of_lane(hop: Hop, group: GroupLag, thresholds: LagThresholds | None) -> Iterator[Finding]:
     """What is to be said of a lane: its state in one sentence, then what is lost, then
     what cannot be read.
@@ -166,8 +169,9 @@ def of_lane(hop: Hop, group: GroupLag, thresholds: LagThresholds | None) -> Iter
         )
     elif hop == "live" and group.members == 0 and readable:
         yield Finding(Severity.OK, hop, "no worker runs, nothing waits for it")
-    for partition in (p for p in readable if p.is_lost):
-        yield Finding(Severity.CRITICAL, hop, _loss(hop, partition))
+    for partition in readable:
+        if partition.is_lost:
+            yield Finding(Severity.CRITICAL, hop, _loss(hop, partition))
     yield from _unreadable(hop, group)
     unknown = [p for p in readable if p.waiting and p.time_lag_seconds is None]
     if unknown and thresholds is not None:
@@ -181,15 +185,17 @@ def of_lane(hop: Hop, group: GroupLag, thresholds: LagThresholds | None) -> Iter
 def _lane_severity(
     group: GroupLag, partitions: Sequence[PartitionLag], thresholds: LagThresholds | None
 ) -> Severity:
-    ages = [p.time_lag_seconds for p in partitions if p.waiting and p.time_lag_seconds is not None]
-    if thresholds and any(age >= thresholds.crit for age in ages):
-        return Severity.CRITICAL
-    if thresholds and any(age >= thresholds.warn for age in ages):
-        return Severity.WARNING
-    if any(p.status in (Status.STOP, Status.STALL, Status.REWIND, Status.WARN) for p in partitions):
-        return Severity.WARNING
-    unstarted = any(p.pending for p in partitions) and group.members == 0
-    return Severity.WARNING if unstarted else Severity.OK
+    severity = Severity.OK
+    for partition in partitions:
+        age = partition.time_lag_seconds if partition.waiting else None
+        if thresholds and age is not None:
+            if age >= thresholds.crit:
+                return Severity.CRITICAL
+            if age >= thresholds.warn:
+                severity = Severity.WARNING
+        if partition.status in _TROUBLED or (partition.pending and group.members == 0):
+            severity = Severity.WARNING
+    return severity
 
 
 def _lane_sentence(
@@ -220,16 +226,16 @@ def _lane_sentence(
 
 def _loss(hop: Hop, partition: PartitionLag) -> str:
     live = hop == "live"
-    mend = "vectrue replay run --only stale" if live else "run the replay again"
+    fix = "vectrue replay run --only stale" if live else "run the replay again"
     if partition.lost:
         return (
             f"{counted(partition.lost, 'event' if live else 'chunk')} of {partition.name} "
-            f"expired unread: {mend}"
+            f"expired unread: {fix}"
         )
     commit = partition.current_offset
     return (
         f"the log of {partition.name} ends before the committed offset {commit}, as a topic "
-        f"made anew does: {mend}"
+        f"created again does: {fix}"
     )
 
 

@@ -67,28 +67,26 @@ class LagReport:
     @property
     def findings(self) -> tuple[Finding, ...]:
         """What is to be said, worst first, then in the order of the flow."""
-        # then nothing that is missing has a cause of its own
+        # Before `init` nothing that is missing has a cause of its own.
         unset = not self.witness.is_founded
-        capture = (
-            []
-            if unset and self.connector.state == "missing"
-            else list(of_connector(self.connector))
-        )
-        found = list(
-            not_set_up(self.witness)
-            if unset
-            else of_source(self.witness, capture_is_known_bad=bool(capture))
-        )
+        capture: list[Finding] = []
+        if not unset or self.connector.state != "missing":
+            capture += of_connector(self.connector)
+        found: list[Finding] = []
+        if unset:
+            found += not_set_up(self.witness)
+        else:
+            found += of_source(self.witness, capture_is_known_bad=bool(capture))
         found += capture
         if not unset:
             found += of_witness(self.witness, self.canary)
         if self.kafka_error is not None:
             found.append(Finding(Severity.CRITICAL, "live", self.kafka_error))
         else:
-            live, replay = (
-                existing(group) if unset else group for group in (self.live, self.replay)
-            )
-            found += [*of_lane("live", live, self.thresholds), *of_lane("replay", replay, None)]
+            live = existing(self.live) if unset else self.live
+            replay = existing(self.replay) if unset else self.replay
+            found += of_lane("live", live, self.thresholds)
+            found += of_lane("replay", replay, None)
         return worst_first(found)
 
     @property
@@ -177,7 +175,7 @@ def brief(witness: Witness) -> str:
             "vectrue lag"
         )
     if witness.neglected:
-        return "nobody looks after the rows: vectrue lag"
+        return "no one looks after the rows: vectrue lag"
     return "arrive"
 
 

@@ -3,7 +3,6 @@
 Pure: no clock, no network. The rules and their order are those of Burrow.
 """
 
-import itertools
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -94,13 +93,10 @@ def classify(sample: Sample, history: Ring, *, floor: int, warn_seconds: float) 
         return Status.NO_COMMIT
     if now.is_lost:
         return Status.LOST
-    commits = [
-        s.partition.current_offset
-        for s in history.samples
-        if s.partition.current_offset is not None
-    ]
-    if commits and now.current_offset < max(commits):
-        return Status.REWIND
+    for earlier in history.samples:
+        commit = earlier.partition.current_offset
+        if commit is not None and now.current_offset < commit:
+            return Status.REWIND
     return _judge_progress(sample, history, now.waiting, floor, warn_seconds)
 
 
@@ -111,17 +107,18 @@ def _judge_progress(
         return Status.OK
     if sample.members == 0 or sample.at - history.moved_at >= 2 * WINDOW_SECONDS:
         return Status.STOP
-    lags = [s.partition.lag for s in history.samples]
-    if not history.is_full or any(lag is None or lag <= floor for lag in lags):
+    if not history.is_full:
         return Status.OK
-    if len({s.partition.current_offset for s in history.samples}) == 1:
+    lags: list[int] = []
+    commits: set[int | None] = set()
+    for earlier in history.samples:
+        lag = earlier.partition.lag
+        if lag is None or lag <= floor:
+            return Status.OK
+        lags.append(lag)
+        commits.add(earlier.partition.current_offset)
+    if len(commits) == 1:
         return Status.STALL
-    known = [lag for lag in lags if lag is not None]
-    grew = known[-1] > known[0] and all(
-        later >= earlier for earlier, later in itertools.pairwise(known)
-    )
-    return (
-        Status.WARN
-        if grew and (sample.partition.time_lag_seconds or 0.0) > warn_seconds
-        else Status.OK
-    )
+    grew = lags[-1] > lags[0] and lags == sorted(lags)
+    is_old = (sample.partition.time_lag_seconds or 0.0) > warn_seconds
+    return Status.WARN if grew and is_old else Status.OK

@@ -13,7 +13,7 @@ EVENTS = Counter(
 TEXTS_ENCODED = Counter("vectrue_texts_encoded", "Texts that went through the model", ["lane"])
 EMBED_SECONDS = Histogram(
     "vectrue_embed_duration_seconds",
-    "Time of a call of the model: texts of like length of a micro-batch, or all of them",
+    "Time of a call of the model: texts of similar length of a micro-batch, or all of them",
     ["lane"],
     buckets=(0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60),
 )
@@ -56,12 +56,12 @@ LOOKS_PENDING = Gauge(
 )
 LOOKED_AGE = Gauge(
     "vectrue_looked_age_seconds",
-    "Since somebody last did the keeper's work (`keeper`), compared what is configured with "
+    "Since a worker last did the keeper's work (`keeper`), compared what is configured with "
     "what is there (`watch`), "
     "looked at all rows (`rows`)",
     ["what"],
 )
-NEGLECTED = Gauge("vectrue_neglected", "1 where nobody did so for two periods", ["what"])
+NEGLECTED = Gauge("vectrue_neglected", "1 where no worker did so for two periods", ["what"])
 SLOT_STANDSTILL = Gauge(
     "vectrue_slot_standstill_seconds",
     "For how long the replication slot has stood still while the log moves",

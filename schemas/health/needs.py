@@ -1,7 +1,7 @@
 """What each check of `vectrue doctor` needs: the parts whose trouble explains that it
 does not hold.
 
-Pure. A part is the check of the problem, or a name below where a check tells of more
+Pure. A part is the check of the problem, or a name below where a check reports more
 than one. They are in the order in which a change meets them, and a part needs only such
 as stand before it.
 
@@ -40,9 +40,10 @@ class Needs:
         self.slot = f"slot {settings.slot}"
         self.connector = f"connector {settings.connector}"
         self.configuration = f"configuration of {settings.connector}"
-        self._tables = tuple(
-            part for t in settings.tables for part in (table(t.name), length(t.name, t.column))
-        )
+        parts: list[str] = []
+        for one in settings.tables:
+            parts += [table(one.name), length(one.name, one.column)]
+        self._tables = tuple(parts)
 
     @property
     def running(self) -> tuple[str, ...]:

@@ -1,8 +1,8 @@
-"""Whether anybody looks after an installation: the keeper, the workers' watch of what
+"""Whether an installation is looked after: the keeper, the workers' watch of what
 is configured, looks at all rows.
 
-Pure. What heals by itself heals only while somebody looks; nobody having looked for two
-periods has to be said.
+Pure. What heals by itself heals only while a worker looks. If none has looked for two
+periods, it must be reported.
 
 Hazard: what looks is busy now and then, with a table's rows or with a batch; that is no
 reason to say anything.
@@ -32,7 +32,7 @@ _SAID: dict[What, tuple[str, str]] = {
         "see the workers' logs",
     ),
     "rows": (
-        "nobody has looked at all rows for those that stayed stale",
+        "no worker has looked at all rows for those that stayed stale",
         "vectrue worker --role replay",
     ),
 }
@@ -40,13 +40,13 @@ _SAID: dict[What, tuple[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One thing that somebody does again and again.
+    """One thing that workers do again and again.
 
     Attributes:
         what: which.
-        age_seconds: since it was last done, or somebody began who will.
+        age_seconds: since it was last done, or a worker started that will do it.
         every_seconds: its period.
-        busy_seconds: how long whoever does it may be busy with something else, besides.
+        busy_seconds: how long the worker may be busy with something else, in addition.
         doing: what the keeper has begun and not ended; None: nothing.
     """
 

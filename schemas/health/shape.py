@@ -70,7 +70,7 @@ class Effect(StrEnum):
     """Changes are not captured: all rows have to be looked at, now and when it is over.
     """
     NAMED = "named"
-    """Somebody has to know."""
+    """It is reported, and changes nothing for the worker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True)
 class TableShape:
-    """A configured table as it stands; `oid` None when there is none of that name.
+    """A configured table as it is now; `oid` None when there is none of that name.
 
     Attributes:
         table: its name, as configured.
@@ -182,10 +182,10 @@ def compare(shape: Shape, *, publication: str, slot: str) -> list[ShapeDifferenc
         publication: its configured name.
         slot: its configured name.
     """
-    return [
-        *_capture(shape, publication, slot),
-        *(found for table in shape.tables for found in _table(shape, table, publication)),
-    ]
+    found = list(_capture(shape, publication, slot))
+    for table in shape.tables:
+        found += _table(shape, table, publication)
+    return found
 
 
 def _capture(shape: Shape, publication: str, slot: str) -> Iterator[ShapeDifference]:
@@ -270,12 +270,10 @@ def _published(
 ) -> Iterator[ShapeDifference]:
     name, configured = table.table, f"publication {publication}"
     if not table.published:
-        others = [other for other in there.members if other.schema == name.schema]
-        instead = (
-            f"; of schema {name.schema} it publishes {', '.join(map(str, others))}"
-            if others
-            else ""
-        )
+        others = [str(other) for other in there.members if other.schema == name.schema]
+        instead = ""
+        if others:
+            instead = f"; of schema {name.schema} it publishes {', '.join(others)}"
         said = (
             f"table {name} is not published by {configured}{instead}: its changes are not captured"
         )
@@ -285,20 +283,19 @@ def _published(
         yield _missed(
             name, f"{configured} publishes some rows of table {name} only", INIT, configured
         )
-    lacking = [
-        column.name
-        for column in table.key
-        if table.listed is not None and column.name not in table.listed
-    ]
-    if lacking:
-        yield _found(
-            Effect.NAMED,
-            name,
-            f"{configured} leaves out key column {lacking[0]} of table {name}: updates of "
-            "the application fail",
-            INIT,
-            configured,
-        )
+    if table.listed is None:
+        return
+    for column in table.key:
+        if column.name not in table.listed:
+            yield _found(
+                Effect.NAMED,
+                name,
+                f"{configured} leaves out key column {column.name} of table {name}: updates of "
+                "the application fail",
+                INIT,
+                configured,
+            )
+            return
 
 
 def _key(table: TableShape) -> Iterator[ShapeDifference]:

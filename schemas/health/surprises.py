@@ -2,10 +2,10 @@
 figures and what was noted. Pure.
 
 An offset is noted in Postgres before it is committed in Kafka, and the figures are read
-before the notes. So a commit beyond its note is nobody's of ours, however many workers
+before the notes. So a commit beyond its note is not one of ours, however many workers
 there are.
 
-Hazard: what could not be read is no surprise, and no peace either: it is asked again.
+Hazard: what could not be read is neither a surprise nor reassuring: it is asked again.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -96,8 +96,9 @@ def of_gap(gap: Gap, start: int | None) -> Surprise | None:
 
 def handled(row: PartitionLag) -> int | None:
     """Up to where a partition counts as handled once its surprises are known."""
-    known = [offset for offset in (row.current_offset, row.log_start_offset) if offset is not None]
-    return max(known, default=None)
+    if row.current_offset is None or row.log_start_offset is None:
+        return row.log_start_offset if row.current_offset is None else row.current_offset
+    return max(row.current_offset, row.log_start_offset)
 
 
 def is_another(one: str, other: str) -> bool:

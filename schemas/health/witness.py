@@ -1,5 +1,5 @@
-"""What green is judged by (I11): nothing says that all is well without something that
-would be missing if it were not.
+"""The evidence that all is well: nothing says so without something that would be
+missing if it were not.
 
 Pure. Read by `connectors.postgres` and `streams.operations.witness`, judged by
 `schemas.health.canary` and `schemas.health.lag_report`.
@@ -42,6 +42,14 @@ class Look:
         """What every command says of it."""
         return f"the rows of {self.table} are yet to be looked at: {self.reason}"
 
+    def to_json(self) -> dict[str, Any]:
+        """The table, why, and since when."""
+        return {
+            "table": str(self.table),
+            "reason": self.reason,
+            "asked_at": _time(self.asked_at),
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:
@@ -55,6 +63,10 @@ class Difference:
     sentence: str
     fix: str
     about: str = field(default="", compare=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """The sentence and the fix."""
+        return {"sentence": self.sentence, "fix": self.fix}
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +199,7 @@ class Witness:
         slot_seconds: for how long the slot may stand still while the log moves.
         looks: tables that are yet to be looked at.
         differences: what is configured and is not there.
-        rounds: when somebody last looked after it.
+        rounds: when the regular work was last done.
         edits: workers that run with other settings than their files say now.
         error: why looks, differences or rounds are unknown, one sentence.
         is_founded: whether `init` was ever run in the database; if not, whatever else
@@ -206,7 +218,7 @@ class Witness:
 
     @property
     def neglected(self) -> tuple[Round, ...]:
-        """What nobody does although a live worker runs; that none runs is said of the
+        """What is not done although a live worker runs; that none runs is said of the
         canary, which it writes.
         """
         since = self.canary.written_seconds
@@ -217,22 +229,13 @@ class Witness:
         """What was seen as plain data, but for the slot; lists are null where they
         could not be read.
         """
-        looks = [
-            {"table": str(look.table), "reason": look.reason, "asked_at": _time(look.asked_at)}
-            for look in self.looks
-        ]
-        differences = [{"sentence": one.sentence, "fix": one.fix} for one in self.differences]
-        known = self.error is None
-        return {
-            "canary": self.canary.to_json(),
-            "looks": looks if known else None,
-            "differences": differences if known else None,
-            "rounds": [one.to_json() for one in self.rounds] if known else None,
-            "edits": [{"sentence": one.sentence, "fix": one.fix} for one in self.edits]
-            if known
-            else None,
-            "error": self.error,
-        }
+        seen: dict[str, Any] = dict.fromkeys(("looks", "differences", "rounds", "edits"))
+        if self.error is None:
+            seen["looks"] = [look.to_json() for look in self.looks]
+            seen["differences"] = [one.to_json() for one in self.differences]
+            seen["rounds"] = [one.to_json() for one in self.rounds]
+            seen["edits"] = [one.to_json() for one in self.edits]
+        return {"canary": self.canary.to_json(), **seen, "error": self.error}
 
 
 _SKEW_SECONDS = 1.0

@@ -4,7 +4,7 @@ Kafka Connect's header names.
 The header names are those of Connect's DeadLetterQueueReporter, so that existing tools
 show them.
 
-Hazard: an event may itself carry such headers (a topic that was mirrored, somebody's
+Hazard: an event may itself carry such headers (a topic that was mirrored, someone's
 test). Ours are the last six, in a fixed order, so only those are taken off again and
 the event is sent back exactly as it was.
 """
@@ -65,25 +65,24 @@ def headers(record: Record, reason: Exception, *, stage: str) -> list[Header]:
     )
     # A broken text in a message (half of a surrogate pair) must not keep the event from
     # its dead letter.
-    errors = (
-        (f"{_PREFIX}{n}", text.encode(errors="replace"))
-        for n, text in zip(_NAMES, texts, strict=True)
-    )
-    return [*record.headers, *errors]
+    made = list(record.headers)
+    for name, text in zip(_NAMES, texts, strict=True):
+        made.append((f"{_PREFIX}{name}", text.encode(errors="replace")))
+    return made
 
 
 def without_content(record: Record, reason: Exception, *, stage: str) -> list[Header]:
     """Headers of the dead letter of an event that is too large for one; it has neither
     key, value nor other headers.
     """
-    size = sum(len(part or b"") for part in (record.key, record.value))
+    size = len(record.key or b"") + len(record.value or b"")
     bare = Record(
-        record.topic,
-        record.partition,
-        record.offset,
-        None,
-        None,
-        ((_LEFT_OUT, str(size).encode()),),
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        key=None,
+        value=None,
+        headers=((_LEFT_OUT, str(size).encode()),),
     )
     return headers(bare, reason, stage=stage)
 
@@ -123,42 +122,60 @@ class DeadLetter:
         """Read a record of the dead-letter topic. Never fails: what is missing stays
         empty.
         """
-        own = letter.headers[-len(_NAMES) :]
-        kept = letter.headers[: -len(_NAMES)]
-        # Connect's own letters
-        if tuple(name for name, _ in own) != tuple(f"{_PREFIX}{name}" for name in _NAMES):
-            own = tuple(header for header in letter.headers if header[0].startswith(_PREFIX))
-            kept = tuple(header for header in letter.headers if not header[0].startswith(_PREFIX))
-        told = {
-            name.removeprefix(_PREFIX): (value or b"").decode(errors="replace")
-            for name, value in own
-        }
-        topic, partition, offset = (told.get(name, "") for name in _NAMES[:3])
-        original = None
-        if (
-            _TOPIC.fullmatch(topic)
-            and _PARTITION.fullmatch(partition)
-            and _OFFSET.fullmatch(offset)
-        ):
-            original = replace(
-                letter, topic=topic, partition=int(partition), offset=int(offset), headers=kept
-            )
-        error = told.get("exception.class.name", "")
+        own, kept = _divided(letter.headers)
+        told: dict[str, str] = {}
+        for name, value in own:
+            told[name.removeprefix(_PREFIX)] = (value or b"").decode(errors="replace")
         # An event of another installation may carry such a header; it has its content,
         # too.
         is_bare = (
             letter.key is None
             and letter.value is None
-            and [name for name, _ in kept] == [_LEFT_OUT]
+            and len(kept) == 1
+            and kept[0][0] == _LEFT_OUT
         )
         return cls(
-            letter,
-            original,
-            told.get("exception.message", ""),
-            error,
-            told.get("stage", ""),
-            is_bare,
+            letter=letter,
+            original=_original(letter, kept, told),
+            reason=told.get("exception.message", ""),
+            error=told.get("exception.class.name", ""),
+            stage=told.get("stage", ""),
+            is_bare=is_bare,
         )
+
+
+def _divided(headers: tuple[Header, ...]) -> tuple[tuple[Header, ...], tuple[Header, ...]]:
+    """Return the headers about the error, and those of the event."""
+    if len(headers) >= len(_NAMES):
+        own, kept = headers[-len(_NAMES) :], headers[: -len(_NAMES)]
+        if all(header[0] == f"{_PREFIX}{name}" for header, name in zip(own, _NAMES, strict=True)):
+            return own, kept
+    # Kafka Connect writes its own dead letters with the headers in another order.
+    mine: list[Header] = []
+    others: list[Header] = []
+    for header in headers:
+        if header[0].startswith(_PREFIX):
+            mine.append(header)
+        else:
+            others.append(header)
+    return tuple(mine), tuple(others)
+
+
+def _original(letter: Record, headers: tuple[Header, ...], told: dict[str, str]) -> Record | None:
+    topic = told.get("topic", "")
+    partition = told.get("partition", "")
+    offset = told.get("offset", "")
+    if not _TOPIC.fullmatch(topic) or not _PARTITION.fullmatch(partition):
+        return None
+    if not _OFFSET.fullmatch(offset):
+        return None
+    return replace(
+        letter,
+        topic=topic,
+        partition=int(partition),
+        offset=int(offset),
+        headers=headers,
+    )
 
 
 class EntryState(StrEnum):
@@ -187,7 +204,7 @@ class Entry:
         size_bytes: key and value of an event.
         state, outcome: what was done about it, and what came of that.
         places: partition and offset of the event's letters in the dead-letter topic.
-        topic: where an event came from by its letter, which anybody may have written;
+        topic: where an event came from by its letter, which anyone may have written;
             None where that does not tell.
         is_bare: the letter has only the event's place.
     """
@@ -214,10 +231,9 @@ class Entry:
         """By name; times in RFC 3339."""
         data = asdict(self)
         del data["places"], data["topic"], data["is_bare"]
-        times = {
-            name: data[name].isoformat() if data[name] else None for name in ("first_at", "last_at")
-        }
-        return data | times
+        for name in ("first_at", "last_at"):
+            data[name] = data[name].isoformat() if data[name] else None
+        return data
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,5 @@
-"""Which log a position belongs to, and when a stored offset means nothing in the log
-that is there (rules, no I/O).
+"""Which log a position belongs to, and when a stored offset means nothing in the
+existing log (rules, no I/O).
 
 Hazard: an offset between the slot's position and the end of the log looks well,
 whichever log it is from. Only the recorded identity, or the database that a connector
@@ -119,10 +119,9 @@ class ConnectorSource:
 
     def is_database_of(self, other: "ConnectorSource") -> bool:
         """Whether both name one database; the names of the own machine are one name."""
-        hosts = {
-            "localhost" if host in _LOOPBACK else host.lower() for host in (self.host, other.host)
-        }
-        return len(hosts) == 1 and (self.port, self.database) == (other.port, other.database)
+        if (self.port, self.database) != (other.port, other.database):
+            return False
+        return _known_host(self.host) == _known_host(other.host)
 
 
 def shown(position: int) -> str:
@@ -141,10 +140,10 @@ def reasons(
 
     Args:
         recorded: the log that `init` recorded last; None: none yet.
-        here: the log that is there.
+        here: the existing log.
         positions: offset, slot and end of that log.
         read: what the connector reads until now; None: there is no connector.
-        wanted: what it shall read.
+        wanted: what it must read.
     """
     found = []
     if recorded is not None and (moved := here.moved_from(recorded)) is not None:
@@ -166,7 +165,7 @@ class Neighbours:
 
     Attributes:
         read: what it reads now; None where there is none of that name.
-        wanted: what it shall read.
+        wanted: what it must read.
         is_recorded: whether this very log is the one that this installation was set up
             on.
         active_slot_of: another database of this very server whose slot of that name is
@@ -181,8 +180,8 @@ class Neighbours:
     members: int | None
 
     def lost(self) -> str | None:
-        """What somebody else would lose if `init` went on, one sentence; None where
-        nobody works there.
+        """What another installation would lose if `init` went on, one sentence; None where
+        none works there.
         """
         foreign = self.read is not None and not self.read.is_database_of(self.wanted)
         there = self.read.where if self.read is not None and foreign else "another database"
@@ -205,3 +204,7 @@ class Neighbours:
                 "would not be captured any more"
             )
         return None
+
+
+def _known_host(host: str) -> str:
+    return "localhost" if host in _LOOPBACK else host.lower()

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Final
 
 FIX: Final = (
-    'raise the heap of Kafka Connect and restart it, or set postgres.publication_columns = "keys" and run `vectrue '
-    "init`, which passes over the event and has all rows looked at"
+    "raise the heap of Kafka Connect and restart it, or set "
+    'postgres.publication_columns = "keys" and run `vectrue init`, which skips the '
+    "event and has all rows looked at"
 )
 """What helps. Restarting does not: the same event comes again."""
 
@@ -18,7 +19,8 @@ _WORDS = re.compile(
     # Kafka
     r"|RecordTooLarge|max\.request\.size|max\.message\.bytes|larger than the max message size"
     # Postgres, 1 GB
-    r"|invalid memory alloc request size|cannot enlarge string buffer|string buffer exceeds maximum",
+    r"|invalid memory alloc request size|cannot enlarge string buffer"
+    r"|string buffer exceeds maximum",
     re.IGNORECASE,
 )
 

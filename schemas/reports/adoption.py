@@ -122,15 +122,13 @@ class Candidates:
         """The figures under the names of the command line's contract."""
         sample = None
         if self.sample is not None:
-            worst = [
-                {"key": list(row.key), "cosine": row.cosine} for row in self.sample.worst(SAMPLES)
-            ]
-            counted = {
-                "untrue": len(self.sample.untrue),
-                "worst": worst,
-                "may_differ": self.may_differ,
-            }
-            sample = self.sample.to_json() | counted
+            sample = self.sample.to_json()
+            sample["untrue"] = len(self.sample.untrue)
+            sample["worst"] = [row.to_json() for row in self.sample.worst(SAMPLES)]
+            sample["may_differ"] = self.may_differ
+        refused: list[dict[str, object]] = []
+        for key, reason in sorted(self.refused.items()):
+            refused.append({"key": list(key), "reason": reason})
         return {
             "table": self.table,
             "column": self.column,
@@ -140,9 +138,7 @@ class Candidates:
             "sample": sample,
             "adopted": self.adopted,
             "locked": self.locked,
-            "refused": [
-                {"key": list(key), "reason": reason} for key, reason in sorted(self.refused.items())
-            ],
+            "refused": refused,
         }
 
 
@@ -151,17 +147,21 @@ def verdict(columns: Sequence[Candidates]) -> str:
     complaints = [found.complaint for found in columns if found.complaint]
     if complaints:
         return f"nothing adopted: {'; '.join(complaints)}"
-    adoptable = sum(found.adoptable for found in columns)
-    others = sum(
-        rows for found in columns for name, rows in found.counts.items() if name != ADOPTABLE
-    )
+    adoptable = others = adopted = held = refused = 0
+    is_plan = False
+    for found in columns:
+        adoptable += found.adoptable
+        others += sum(found.counts.values()) - found.counts.get(ADOPTABLE, 0)
+        is_plan |= found.adopted is None
+        adopted += found.adopted or 0
+        held += found.locked
+        refused += len(found.refused)
     aside = f"; {others:,} others are left to vectrue replay run" if others else ""
-    if any(found.adopted is None for found in columns):
+    if is_plan:
         return f"{adoptable:,} vectors can be adopted{aside}"
-    adopted = sum(found.adopted or 0 for found in columns)
-    held = sum(found.locked for found in columns)
-    refused = sum(len(found.refused) for found in columns)
     lines = [f"{adopted:,} vectors adopted{aside}"]
-    lines += [f"{held:,} rows are held by other transactions: call it again"] if held else []
-    lines += [f"the table refused {refused:,} rows"] if refused else []
+    if held:
+        lines.append(f"{held:,} rows are held by other transactions: call it again")
+    if refused:
+        lines.append(f"the table refused {refused:,} rows")
     return "; ".join(lines)

@@ -6,7 +6,7 @@ nothing else was found. This is what convergence means, and wider than
 `Coverage.is_true`, which leaves quarantine out: a replay is asked to make rows current
 and has failed at those in quarantine, whereas here nothing untrue is said about them.
 
-Hazard: a vector that was written before digests were kept, and that somebody overwrote
+Hazard: a vector that was written before digests were kept, and that someone overwrote
 by another of unit length, counts as true without `Deep`. Only re-embedding its text
 tells.
 """
@@ -74,7 +74,7 @@ class RowGroup:
     def is_passed_by(self) -> bool:
         """Whether a replay would leave them although something was found.
 
-        A count takes a vector for the one that was written where nobody seems to have
+        A count takes a vector for the one that was written where no one seems to have
         written the row since; a check of all vectors does not, so it may call a row
         stale that a replay takes for current.
         """
@@ -95,6 +95,10 @@ class Untrue:
     """sha256 of the vector as it was read: a repair touches this very vector and no
     newer one.
     """
+
+    def to_json(self) -> dict[str, Any]:
+        """The key and the cosine."""
+        return {"key": list(self.key), "cosine": self.cosine}
 
 
 @dataclass
@@ -144,7 +148,7 @@ class Deep:
             "refused": self.refused,
             "lowest_cosine": self.lowest_cosine,
             "mean_cosine": self.mean_cosine,
-            "untrue": [{"key": list(row.key), "cosine": row.cosine} for row in self.untrue],
+            "untrue": [row.to_json() for row in self.untrue],
         }
 
 
@@ -158,7 +162,7 @@ class Truth:
     groups: tuple[RowGroup, ...]
     deep: Deep | None = None
     textless: Textless | None = None
-    """Rows with content and no text; None: nobody looked."""
+    """Rows with content and no text; None: not counted."""
 
     @property
     def rows(self) -> int:
@@ -167,9 +171,11 @@ class Truth:
 
     def count(self, name: str) -> int:
         """Rows in a state, or with a finding."""
-        return sum(
-            group.rows for group in self.groups if name == group.state or name in group.findings
-        )
+        found = 0
+        for group in self.groups:
+            if name == group.state or name in group.findings:
+                found += group.rows
+        return found
 
     @property
     def untrue(self) -> int:
@@ -196,7 +202,9 @@ class Truth:
             names = group.findings if group.state in TRUE_STATES else (group.state, *group.findings)
             for name in names:
                 found.setdefault(name, []).extend(group.keys)
-        return {name: sorted(keys)[:SAMPLES] for name, keys in found.items()}
+        for name, keys in found.items():
+            found[name] = sorted(keys)[:SAMPLES]
+        return found
 
     def to_json(self) -> dict[str, Any]:
         """The figures under the names of the command line's contract."""
@@ -215,18 +223,23 @@ class Truth:
 
 def verdict(columns: Sequence[Truth]) -> str:
     """One line that says whether everything is true, and what to do when it is not."""
-    rows = sum(column.rows for column in columns)
-    untrue = sum(column.untrue for column in columns)
-    checked = sum(column.deep.checked for column in columns if column.deep)
-    compared = (
-        f"; {checked:,} vectors were made again and compared"
-        if any(c.deep for c in columns)
-        else ""
-    )
+    rows = untrue = checked = quarantined = unreadable = 0
+    is_deep = False
+    for column in columns:
+        rows += column.rows
+        untrue += column.untrue
+        quarantined += column.count("quarantined")
+        unreadable += column.count("unreadable")
+        if column.deep:
+            is_deep = True
+            checked += column.deep.checked
+    compared = f"; {checked:,} vectors were made again and compared" if is_deep else ""
     if untrue:
         return f"{untrue:,} of {rows:,} rows are untrue{compared}: vectrue verify --repair"
-    kinds = {"in quarantine": "quarantined", "unreadable": "unreadable"}
-    counts = {said: sum(column.count(state) for column in columns) for said, state in kinds.items()}
-    told = ", ".join(f"{count:,} of them {said}" for said, count in counts.items() if count)
-    aside = f" ({told})" if told else ""
+    parts: list[str] = []
+    if quarantined:
+        parts.append(f"{quarantined:,} of them in quarantine")
+    if unreadable:
+        parts.append(f"{unreadable:,} of them unreadable")
+    aside = f" ({', '.join(parts)})" if parts else ""
     return f"nothing untrue in {rows:,} rows{aside}{compared}"

@@ -83,8 +83,12 @@ class Latency:
 
     def to_json(self) -> dict[str, Any]:
         """The percentiles, and how many measurements they are of."""
-        figures = {name: asdict(getattr(self, name)) for name in ("embed", "search", "total")}
-        return {"measurements": len(self.totals), **figures}
+        return {
+            "measurements": len(self.totals),
+            "embed": asdict(self.embed),
+            "search": asdict(self.search),
+            "total": asdict(self.total),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,9 +191,10 @@ class Comparison:
 
     def line(self, group: str = ALL, measure: str = DECIDES, way: str = "exact") -> MeasureLine:
         """One line of the quality."""
-        return next(
-            line for line in self.quality[way] if (line.group, line.measure) == (group, measure)
-        )
+        for line in self.quality[way]:
+            if (line.group, line.measure) == (group, measure):
+                return line
+        raise LookupError(f"the quality has no line for {measure} of {group}")
 
     @property
     def verdict(self) -> str:
@@ -209,6 +214,9 @@ class Comparison:
 
     def to_json(self) -> dict[str, Any]:
         """For scripts."""
+        quality: dict[str, list[dict[str, Any]]] = {}
+        for way, lines in self.quality.items():
+            quality[way] = [asdict(line) for line in lines]
         return {
             "a": self.a.to_json(),
             "b": self.b.to_json(),
@@ -218,9 +226,7 @@ class Comparison:
             "depth": self.depth,
             "seed": self.seed,
             "confidence": CONFIDENCE,
-            "quality": {
-                way: [asdict(line) for line in lines] for way, lines in self.quality.items()
-            },
+            "quality": quality,
             "differing": [one.to_json() for one in self.differing],
             "notes": list(self.notes),
             "verdict": self.verdict,

@@ -25,7 +25,7 @@ class Coverage:
     quarantined: int
     unreadable: int
     without_text: int | None = None
-    """Blank rows that have content and whose text is NULL; None: nobody looked, or it
+    """Blank rows that have content and whose text is NULL; None: not counted, or it
     could not be counted.
     """
 
@@ -85,14 +85,16 @@ class Textless:
             return (
                 f"{said}; let the [[tables]] text of {self.table} be '' or the content, never NULL"
             )
-        parts = [(_quoted(name), is_string) for name, is_string in self.empty]
-        cured = ", ".join(
-            f"coalesce({name}{'' if is_string else '::text'}, '')" for name, is_string in parts
-        )
-        names = ", ".join(name for name, _ in parts)
-        every = ", ".join(map(_quoted, self.read))
+        names: list[str] = []
+        cured: list[str] = []
+        for column, is_string in self.empty:
+            name = _quoted(column)
+            names.append(name)
+            cured.append(f"coalesce({name}{'' if is_string else '::text'}, '')")
+        every = ", ".join(_quoted(column) for column in self.read)
         return (
-            f"{said}; the text is NULL because {names} is: write {cured} in its place in "
+            f"{said}; the text is NULL because {', '.join(names)} is: write "
+            f"{', '.join(cured)} in its place in "
             "[[tables]] text, or "
             f"concat_ws(' ', {every}), then `vectrue init`"
         )
@@ -122,9 +124,10 @@ def verdict(columns: list[Coverage], doubt: str | None, way: str = "vectrue repl
 def _counted(columns: list[Coverage], way: str) -> str:
     if not columns:
         return "no table is kept in step yet: run `vectrue init`"
-    lacking, quarantined, unreadable, rows = (
-        _sum_by_table(columns, name) for name in ("lacking", "quarantined", "unreadable", "rows")
-    )
+    rows = _sum_by_table(columns, "rows")
+    lacking = _sum_by_table(columns, "lacking")
+    quarantined = _sum_by_table(columns, "quarantined")
+    unreadable = _sum_by_table(columns, "unreadable")
     if lacking:
         return f"{lacking:,} of {rows:,} rows lack a current vector: {way}"
     if quarantined:

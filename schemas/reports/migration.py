@@ -79,7 +79,7 @@ class ColumnMigration:
             them.
         from_settings: name, revision, dimensions and max_tokens by which the old model
             is opened.
-        to_settings: likewise, of the new one.
+        to_settings: those of the new model.
     """
 
     table: TableName
@@ -165,7 +165,8 @@ def is_behind(model: str, wanted: str | None, under_way: Iterable[ColumnMigratio
         wanted: id of the model that the settings name.
         under_way: the migrations of the other columns, also those that are finished.
     """
-    return any((made.from_model, made.to_model) == (model, wanted) for made in under_way)
+    steps = [(made.from_model, made.to_model) for made in under_way]
+    return (model, wanted) in steps
 
 
 def growing(column: str) -> str:
@@ -199,8 +200,13 @@ def require(step: MigrationStep, migrations: Sequence[ColumnMigration]) -> list[
             f"there is no migration to {step}",
             fix="vectrue migrate start --model NAME --dimensions N",
         )
-    takes = [one for one in migrations if step in _ALLOWED[one.state, one.offline]]
-    left = [one for one in migrations if one not in takes]
+    takes: list[ColumnMigration] = []
+    left: list[ColumnMigration] = []
+    for one in migrations:
+        if step in _ALLOWED[one.state, one.offline]:
+            takes.append(one)
+        else:
+            left.append(one)
     if left and (not takes or step is MigrationStep.FINISH):
         raise _too_early(step, left, takes)
     return takes
@@ -212,10 +218,11 @@ def _too_early(
     whys: dict[str, list[str]] = {}
     for one in left:
         whys.setdefault(_WHY_NOT[one.state, one.offline][0], []).append(one.name)
-    why = "; ".join(
-        f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} {said}"
-        for said, names in whys.items()
-    )
+    clauses: list[str] = []
+    for said, names in whys.items():
+        verb = "is" if len(names) == 1 else "are"
+        clauses.append(f"{', '.join(names)} {verb} {said}")
+    why = "; ".join(clauses)
     instead = _WHY_NOT[left[0].state, left[0].offline][1]
     alike = [one for one in left if (one.state, one.offline) == (left[0].state, left[0].offline)]
     flags = table_flags(one.table for one in alike) if takes or len(alike) < len(left) else ""
@@ -230,7 +237,8 @@ def _too_early(
 
 def table_flags(tables: Iterable[TableName]) -> str:
     """` -t public.questions -t ...`, as a shell takes it: each table once."""
-    return "".join(f" -t {shlex.quote(name)}" for name in dict.fromkeys(map(str, tables)))
+    names = dict.fromkeys(str(table) for table in tables)
+    return "".join(f" -t {shlex.quote(name)}" for name in names)
 
 
 def suffixed(name: str, suffix: str, *, room: int = 0) -> str:

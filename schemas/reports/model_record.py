@@ -19,7 +19,7 @@ vocabularies have up to 18; the rest is for white space between.
 
 @dataclass(frozen=True, slots=True)
 class ModelRecord:
-    """One model, as it says of itself without its weights in memory; None: it has no
+    """One model, as it describes itself without its weights in memory; None: it has no
     such thing.
     """
 

@@ -39,7 +39,7 @@ class QualityRun:
         mrr: reciprocal rank of the first relevant row, 0 where it is not among the
             first ten.
         p50_seconds: of the time from a query to its rows.
-        p95_seconds: likewise.
+        p95_seconds: the 95th percentile.
     """
 
     table: str

@@ -1,4 +1,4 @@
-"""Replay runs as everybody talks of them: what is asked for, where a chunk stands, what
+"""Replay runs in the words of all commands: what is asked for, where a chunk stands, what
 a run has come to.
 
 Hazard: a figure that is not known is None. An estimate says that it is one (`exact`).
@@ -7,7 +7,7 @@ Hazard: a figure that is not known is None. An estimate says that it is one (`ex
 import math
 import re
 import shlex
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 from uuid import UUID
@@ -121,7 +121,7 @@ class Run:
 
     def gives_way_to(self, request: Request) -> bool:
         """Whether it ends where this is asked for: the keeper heals by itself, so
-        nobody has to wait for it.
+        no one has to wait for it.
         """
         return (self.request.requested_by, request.requested_by, self.state) == (
             "keeper",
@@ -147,7 +147,7 @@ class Run:
 
     def to_json(self) -> dict[str, Any]:
         """The run as plain data."""
-        asked = {field.name: getattr(self.request, field.name) for field in fields(self.request)}
+        asked = asdict(self.request)
         asked["max_live_lag_seconds"] = asked.pop("max_live_lag")
         asked["since"] = _rfc3339(self.request.since)
         return {
@@ -233,15 +233,19 @@ class Survey:
     def __add__(self, other: "Survey") -> "Survey":
         """Both together, where no row is in both."""
         counts = {name: getattr(self, name) + getattr(other, name) for name in SURVEY_COUNTS}
-        texts = [
-            (s.mean_bytes, s.rows - s.blank) for s in (self, other) if s.mean_bytes is not None
-        ]
-        total = sum(number for _, number in texts)
-        mean = sum(mean * number for mean, number in texts) / total if total else None
-        largest = [s.largest_bytes for s in (self, other) if s.largest_bytes is not None]
-        is_exact = self.exact and other.exact
+        total, size, largest = 0, 0.0, []
+        for survey in (self, other):
+            texts = survey.rows - survey.blank
+            if survey.mean_bytes is not None:
+                total += texts
+                size += survey.mean_bytes * texts
+            if survey.largest_bytes is not None:
+                largest.append(survey.largest_bytes)
         return Survey(
-            **counts, mean_bytes=mean, largest_bytes=max(largest, default=None), exact=is_exact
+            **counts,
+            mean_bytes=size / total if total else None,
+            largest_bytes=max(largest, default=None),
+            exact=self.exact and other.exact,
         )
 
 
@@ -275,7 +279,7 @@ def parse_rate(text: str) -> float | None:
         raise ValueError(f"{text!r} is not a rate: write it as 200/s, 200, 30/m or none")
     rate = float(found[1]) / _SECONDS[found[2]]
     if not math.isfinite(rate):
-        raise ValueError(f"{text[:20]}... is no rate that can be kept: write none for no limit")
+        raise ValueError(f"{text[:20]}... is not a rate that can be kept: write none for no limit")
     if rate < LEAST_RATE:
         raise ValueError(
             f"{text!r} is under the least rate of {LEAST_RATE:g}/s: pause the run instead"
@@ -291,4 +295,5 @@ def _quoted(where: str) -> str:
 
 
 def _rfc3339(time: datetime | None) -> str | None:
+    # To the microsecond: what is read back from here selects rows.
     return None if time is None else time.astimezone(UTC).isoformat().replace("+00:00", "Z")

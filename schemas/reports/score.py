@@ -116,7 +116,7 @@ def read_pairs(lines: Iterable[str], *, name: str) -> list[Pair]:
         name: the file, for messages.
 
     Raises:
-        VectrueError: with the number of the first line that is no pair. The line itself
+        VectrueError: with the number of the first line that is not a pair. The line itself
             is not shown.
     """
     pairs = []
@@ -126,9 +126,9 @@ def read_pairs(lines: Iterable[str], *, name: str) -> list[Pair]:
                 pairs.append(_pair(line))
             except ValueError as error:
                 raise VectrueError(
-                    f"{name} line {number} is no graded pair ({error})",
-                    fix='write {"answer": "...", "reference": "...", "grade": "excellent"} on one line; '
-                    f"a grade is one of {', '.join(map(repr, map(str, reversed(GRADES))))}",
+                    f"{name} line {number} is not a graded pair ({error})",
+                    fix='write {"answer": "...", "reference": "...", "grade": "excellent"} '
+                    f"on one line; a grade is one of {_grades()}",
                 ) from error
     return pairs
 
@@ -146,3 +146,7 @@ def _pair(line: str) -> Pair:
     if read.get("grade") not in GRADES:
         raise ValueError("grade is missing or unknown")
     return Pair(read["answer"], read["reference"], Grade(read["grade"]))
+
+
+def _grades() -> str:
+    return ", ".join(repr(str(grade)) for grade in reversed(GRADES))

@@ -31,7 +31,7 @@ class SearchRequest:
         tables: names of configured tables; all when empty.
         limit: most rows returned, over all tables.
         min_similarity: rows less similar than this are left out; -1 to 1.
-        where: a condition in SQL that rows must meet besides; put in as it stands, so
+        where: a condition in SQL that rows must meet besides; put in as is, so
             never a stranger's.
         exact: every row is compared, no approximate index is used.
         ef_search: candidates that an HNSW index keeps (`hnsw.ef_search`); the server's
@@ -75,7 +75,7 @@ class Hit:
     Attributes:
         table: schema.table.
         key: the primary key.
-        text: the row's text as it stands now.
+        text: the row's text as it is now.
         similarity: cosine of the vector and the query's, -1 to 1.
         embedded_at: when the vector was written.
         age_seconds: the same as seconds before the search.
@@ -147,7 +147,7 @@ class Searched:
         return self.current / self.rows if self.rows else None
 
     def warning(self, age_seconds: float = 0.0) -> str:
-        """What a reader of the results ought to know, and what to do about it; the age
+        """What a reader of the results should know, and what to do about it; the age
         where the look is not of now.
         """
         # cut, not rounded: 99.99 % is not 100 %
@@ -183,7 +183,7 @@ class SearchResult:
         timings: how long it took.
         searched: how much of each table can be found; a table of which that is not
             known is left out.
-        warnings: what a reader of the hits ought to know, in sentences.
+        warnings: what a reader of the hits should know, in sentences.
     """
 
     hits: tuple[Hit, ...]

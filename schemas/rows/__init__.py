@@ -1,6 +1,6 @@
 """Tables, columns and rows, and the rule that says whether a vector is true.
 
-table             table names and keys, as everybody writes them
+table             table names and keys, as every part writes them
 target            a vector column, its text and its wanted model
 index_definition  what an index is, whatever it is called, and the same for another
                   column

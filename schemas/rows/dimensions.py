@@ -51,10 +51,9 @@ class Lengths:
     @property
     def sentence(self) -> str:
         """What is what."""
-        parts = [
-            "declared vector" if self.declared is None else f"declared vector({self.declared})",
-            f"rows hold {' and '.join(f'{length:,}' for length in self.held) or 'no vector yet'}",
-        ]
+        declared = "" if self.declared is None else f"({self.declared})"
+        held = " and ".join(f"{length:,}" for length in self.held) or "no vector yet"
+        parts = [f"declared vector{declared}", f"rows hold {held}"]
         if self.wanted is not None and (self.wanted != self.made or self.migrating):
             parts.append(f"the database wants {self.wanted} ({self.wanted_model})")
         if self.made is not None and not self.migrating:
@@ -64,9 +63,7 @@ class Lengths:
     @property
     def fix(self) -> str | None:
         """The command that comes next; None where all agree."""
-        if self.due is None or (
-            self._fits and all(length == self.due for length in self.held) and not self._moves
-        ):
+        if self.due is None or (self._fits and set(self.held) <= {self.due} and not self._moves):
             return None
         if self.migrating:
             return "vectrue migrate status, which names the next step"

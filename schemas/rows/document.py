@@ -107,7 +107,7 @@ def decide(document: Document, model: str) -> Decision:
     """Say what a row needs so that its vector is true.
 
     Args:
-        document: the row as it stands.
+        document: the row as it is now.
         model: id of the model its vector must come from.
 
     Returns:
@@ -155,7 +155,7 @@ class Refusal:
 UNREADABLE = b""
 """In place of a hash, where a row has no text: its expression raises an error."""
 TOO_SLOW = b"\0"
-"""In place of a hash, where nobody waited for the text. Such a row counts as what it is
+"""In place of a hash, where the reader did not wait for the text. Such a row counts as what it is
 besides, not as quarantined.
 """
 

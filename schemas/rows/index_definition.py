@@ -4,7 +4,7 @@ search path.
 Indexes of two vector columns are twins when their definitions are the same but for the
 index's name, the table, and what belongs to the column: its name and those of its
 provenance columns, its length, its model. So an index is known by what it does,
-whatever it is called, whoever made it, and whenever.
+whatever its name, and whenever it was made.
 
 Hazards:
 - A name is replaced only where it stands for a column: never a function's, a type's, an
@@ -89,16 +89,16 @@ class Definition:
         old ones stand.
         """
         names = dict(zip(old.columns, new.columns, strict=True))
-        edits = {i: quoted(names[self._tokens[i].name or ""]) for i in self._columns(set(names))}
-        edits |= {
-            i: str(new.dimensions)
-            for i in self._lengths()
-            if self._tokens[i].text == str(old.dimensions)
-        }
+        edits: dict[int, str] = {}
+        for i in self._columns(set(names)):
+            edits[i] = quoted(names[self._tokens[i].name or ""])
+        for i in self._lengths():
+            if self._tokens[i].text == str(old.dimensions):
+                edits[i] = str(new.dimensions)
         model = _literal(old.model)
-        edits |= {
-            i: _literal(new.model) for i, token in enumerate(self._tokens) if token.text == model
-        }
+        for i, token in enumerate(self._tokens):
+            if token.text == model:
+                edits[i] = _literal(new.model)
         text = self.text
         for i in sorted(edits, reverse=True):
             text = text[: self._tokens[i].start] + edits[i] + text[self._tokens[i].end :]
@@ -117,20 +117,20 @@ class Definition:
                 it.
             tablespace: where it is kept; the database's default when None.
         """
-        how = ("UNIQUE INDEX" if self.unique else "INDEX") + (
-            " CONCURRENTLY" if concurrently else ""
-        )
-        where = next(
-            (token.start for token in self._outer() if token.text == "WHERE"), len(self.text)
-        )
-        on = f"{'' if concurrently else 'ONLY '}{quoted(table.schema)}.{quoted(table.name)}"
+        unique = "UNIQUE " if self.unique else ""
+        how = "CONCURRENTLY " if concurrently else ""
+        only = "" if concurrently else "ONLY "
+        on = f"{only}{quoted(table.schema)}.{quoted(table.name)}"
+        where = self._start_of("WHERE")
         parts = [
-            f"CREATE {how} {quoted(name)} ON {on}",
+            f"CREATE {unique}INDEX {how}{quoted(name)} ON {on}",
             self.text[self._tokens[self._using].start : where].strip(),
-            f"TABLESPACE {quoted(tablespace)}" if tablespace else "",
-            self.text[where:].strip(),
         ]
-        return " ".join(part for part in parts if part)
+        if tablespace:
+            parts.append(f"TABLESPACE {quoted(tablespace)}")
+        if condition := self.text[where:].strip():
+            parts.append(condition)
+        return " ".join(parts)
 
     def identity(self, of: Vectors) -> tuple[object, ...]:
         """What twins have in common.
@@ -166,14 +166,7 @@ class Definition:
             last = lengths[-1]
             kind, length = self._tokens[last - 2].name or "", int(self._tokens[last].text)
         else:
-            kind = (
-                "bit"
-                if "binary_quantize" in names
-                else "halfvec"
-                if "halfvec" in names
-                else "vector"
-            )
-            length = of.dimensions
+            kind, length = _cast_kind(names), of.dimensions
         most = _LONGEST.get(kind, length)
         return (length, most) if length > most else None
 
@@ -194,7 +187,7 @@ class Definition:
         for i, token in enumerate(self._tokens):
             if token.text == "USING":
                 return i
-        raise ConfigurationError(f"{self.text!r} is no definition of an index")
+        raise ConfigurationError(f"{self.text!r} is not a definition of an index")
 
     def _outer(self) -> list[_Token]:
         """The tokens of the tail that stand in no parentheses, and those parentheses."""
@@ -205,6 +198,15 @@ class Definition:
                 found.append(token)
             depth += token.text == "("
         return found
+
+    def _start_of(self, word: str) -> int:
+        """Return where a word outside parentheses begins; the end of the text without
+        one.
+        """
+        for token in self._outer():
+            if token.text == word:
+                return token.start
+        return len(self.text)
 
     def _end_of_keys(self) -> int:
         return self._tokens.index(next(token for token in self._outer() if token.text == ")"))
@@ -255,3 +257,9 @@ def _literal(text: str) -> str:
 
 def _plain(token: _Token) -> str:
     return token.text if token.name is None else f"\1{token.name}"
+
+
+def _cast_kind(names: list[str | None]) -> str:
+    if "binary_quantize" in names:
+        return "bit"
+    return "halfvec" if "halfvec" in names else "vector"

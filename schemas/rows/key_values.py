@@ -1,6 +1,6 @@
 """Key values as the connector writes them, in the words of Postgres.
 
-Nearly every value casts back as it stands. The exceptions were found by sending each
+Nearly every value casts back as is. The exceptions were found by sending each
 type's outermost values through Debezium 3.x with `time.precision.mode=isostring` and
 `decimal.handling.mode=string` (tests/integration/worker/test_keys.py): years before 1
 and after 9999, and the infinite dates, timestamps and numbers, which Java has no words

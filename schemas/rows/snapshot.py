@@ -2,7 +2,7 @@
 
 Logical decoding sends a transaction as soon as its commit record is written, which can
 be before any other session sees it (long before, when the commit waits for a
-synchronous standby). Whoever reads on such an event sees the old text and must not
+synchronous standby). A worker that reads on such an event sees the old text and must not
 conclude that nothing changed.
 
 Hazard: an event carries a 32-bit transaction id, a snapshot 64-bit ones. The id is

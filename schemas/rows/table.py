@@ -22,6 +22,7 @@ one.
 """
 
 _PART = re.compile(r'"((?:[^"]|"")+)"|([^."]+)')
+_UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
 _UNSAFE_IN_TOPIC = re.compile(r"[^a-zA-Z0-9._-]")
 
 
@@ -64,10 +65,7 @@ class TableName:
 
     def __str__(self) -> str:
         """Write the name so that `parse` reads it back."""
-        return ".".join(
-            f'"{p.replace(chr(34), chr(34) * 2)}"' if {".", '"'} & set(p) else p
-            for p in (self.schema, self.name)
-        )
+        return f"{_written(self.schema)}.{_written(self.name)}"
 
     def topic(self, prefix: str) -> str:
         """Topic that Debezium writes this table's changes to.
@@ -82,6 +80,13 @@ class TableName:
         )
 
 
+def _written(part: str) -> str:
+    if "." not in part and '"' not in part:
+        return part
+    doubled = part.replace('"', '""')
+    return f'"{doubled}"'
+
+
 def key_part(value: float | str) -> str:
     """Text form of one key column's value, as it travels.
 
@@ -93,7 +98,7 @@ def key_part(value: float | str) -> str:
     if isinstance(value, int) and abs(value) >= 10**_LONGEST_DIGITS:
         raise PoisonEvent(f"a key value is a number of more than {_LONGEST_DIGITS} digits")
     text = str(value)
-    if "\x00" in text or any("\ud800" <= character <= "\udfff" for character in text):
+    if _UNSTORABLE.search(text):
         raise PoisonEvent(
             "a key value is text that Postgres cannot hold (a NUL character, or half a "
             "surrogate pair)"

@@ -26,7 +26,7 @@ _OF_WORKERS = (
 )
 _OF_OTHERS = ("postgres.admin_dsn",)
 _OF_INIT = ("table ", "text of ", "model.", "postgres.", "kafka.", "connect.")
-"""What `init` must know of before workers can work with it."""
+"""What `init` must prepare before workers can work with it."""
 
 
 def changes(before: Settings, after: Settings) -> list[str]:
@@ -37,15 +37,17 @@ def changes(before: Settings, after: Settings) -> list[str]:
 
 
 def advice(changed: list[str]) -> str:
-    """What has workers take these changes."""
+    """What makes workers take these changes."""
     if not any(name.startswith(_OF_INIT) for name in changed):
         return "start the workers again"
-    if all(
-        name.startswith(("table ", "text of ", "model.")) and "removed" not in name
-        for name in changed
-    ):
-        return "vectrue init, after which the workers start anew with it"
+    if all(_is_taken_up(name) for name in changed):
+        return "vectrue init, after which the workers restart with it"
     return "vectrue init, then start the workers again"
+
+
+def _is_taken_up(name: str) -> bool:
+    """Whether workers restart themselves for it, once `init` has run."""
+    return name.startswith(("table ", "text of ", "model.")) and "removed" not in name
 
 
 def is_model_alone(changed: list[str]) -> bool:
@@ -60,15 +62,19 @@ def _tables(before: Settings, after: Settings) -> Iterator[str]:
             yield f"table {place} was added"
         elif table.text != old[place].text:
             yield f"text of {place}"
-    yield from (f"table {place} was removed" for place in old if place not in new)
+    for place in old:
+        if place not in new:
+            yield f"table {place} was removed"
 
 
 def _by_column(settings: Settings) -> dict[str, TableSettings]:
     """By table, and by table and column where one table has several."""
     names = [table.name for table in settings.tables]
-    return {
-        t.name if names.count(t.name) == 1 else f"{t.name}.{t.column}": t for t in settings.tables
-    }
+    found: dict[str, TableSettings] = {}
+    for table in settings.tables:
+        alone = names.count(table.name) == 1
+        found[table.name if alone else f"{table.name}.{table.column}"] = table
+    return found
 
 
 def _sections(before: Settings, after: Settings) -> Iterator[str]:

@@ -12,10 +12,11 @@ _SECRET = ("password", "secret", "jaas", "token", "key.pem", "private", "oauthbe
 
 def mask_options(options: Mapping[str, str]) -> dict[str, str]:
     """Librdkafka options with every secret replaced by `***`."""
-    return {
-        name: "***" if any(word in name.lower() for word in _SECRET) else value
-        for name, value in options.items()
-    }
+    masked = dict(options)
+    for name in masked:
+        if any(word in name.lower() for word in _SECRET):
+            masked[name] = "***"
+    return masked
 
 
 def mask_dsn(dsn: str) -> str:
@@ -40,9 +41,8 @@ def _mask_url(rest: str) -> str:
     address, mark, query = where.partition("?")
     if not mark:
         return f"{shown}{address}"
-    pairs = (pair.partition("=") for pair in query.split("&"))
-    masked = (
-        f"{name}=***" if "password" in unquote(name).lower() else f"{name}{is_}{v}"
-        for name, is_, v in pairs
-    )
+    masked: list[str] = []
+    for pair in query.split("&"):
+        name = pair.partition("=")[0]
+        masked.append(f"{name}=***" if "password" in unquote(name).lower() else pair)
     return f"{shown}{address}?{'&'.join(masked)}"

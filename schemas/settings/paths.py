@@ -1,10 +1,10 @@
-"""Paths that somebody writes: one that no file can have is the path of no file."""
+"""Paths from the command line and the settings, which may be too long for any file."""
 
 from pathlib import Path
 
 
 def is_file(path: Path) -> bool:
-    """Whether there is such a file; not so for a name that is too long to be one."""
+    """Return whether there is such a file; False if the name is too long for one."""
     try:
         return path.is_file()
     except OSError:
@@ -12,7 +12,7 @@ def is_file(path: Path) -> bool:
 
 
 def is_directory(path: Path) -> bool:
-    """Whether there is such a folder; not so for a name that is too long to be one."""
+    """Return whether there is such a folder; False if the name is too long for one."""
     try:
         return path.is_dir()
     except OSError:

@@ -117,7 +117,7 @@ class Settings(BaseSettings):
         unset = {
             name: made for name in ("publication", "origin") if not getattr(self.postgres, name)
         }
-        # frozen for everyone else
+        # The settings are frozen once they have been validated.
         object.__setattr__(self, "postgres", self.postgres.model_copy(update=unset))
         return self
 
@@ -128,7 +128,7 @@ class Settings(BaseSettings):
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is pydantic-settings'
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - likewise
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the same
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Flags, then environment, then the TOML file."""
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
@@ -163,7 +163,7 @@ class Settings(BaseSettings):
     @property
     def deferred_topic(self) -> str:
         """Topic of rows to be looked at again later: locked, or changed by a
-        transaction nobody sees yet.
+        transaction that is not visible yet.
         """
         return f"{self.kafka.topic_prefix}.deferred"
 
@@ -247,7 +247,7 @@ def load(config: Path | None = None, **flags: object) -> Settings:
         settings: Settings = sourced(**flags)
     except RecursionError:
         raise ConfigurationError(
-            "an VECTRUE_ variable is nested too deep", fix="correct it"
+            "a VECTRUE_ variable is nested too deep", fix="correct it"
         ) from None
     except ValidationError as error:
         raise ConfigurationError(
@@ -256,7 +256,7 @@ def load(config: Path | None = None, **flags: object) -> Settings:
     except SettingsError:
         # Its cause quotes the value, so it is left out of the chain.
         raise ConfigurationError(
-            "an VECTRUE_ variable of a table of settings is not JSON",
+            "a VECTRUE_ variable of a table of settings is not JSON",
             fix="""write it like VECTRUE_KAFKA__SECURITY='{"security.protocol": "SASL_SSL"}'""",
         ) from None
     broken = next(
@@ -332,8 +332,7 @@ def cache_directory() -> Path:
     """Folder for what can be fetched again, one per user: `~/.cache/vectrue`, or below
     XDG_CACHE_HOME.
 
-    A user without a home, as a container's may be that has no name, has the root folder
-    for one.
+    A user without a home, as in some containers, gets the root folder for one.
     """
     base = os.environ.get("XDG_CACHE_HOME", "")
     if base.startswith("/"):

@@ -205,7 +205,7 @@ CASES: list[tuple[Mapping[str, Any], int, str]] = [
     (
         {"slot": SlotLag("s", "inactive", "reserved", 1, 2)},
         1,
-        "source: nobody reads replication slot s",
+        "source: no one reads replication slot s",
     ),
     (
         {"connector": ConnectorState("c", "missing")},

@@ -49,7 +49,7 @@ def test_a_table_that_is_added_is_named_and_taken_after_init(ready: Workplace) -
     (edit,) = seen(place)
     assert "worker live on" in edit["sentence"]
     assert "table public.extra was added" in edit["sentence"]
-    assert edit["fix"] == "vectrue init, after which the workers start anew with it"
+    assert edit["fix"] == "vectrue init, after which the workers restart with it"
     assert "table public.extra was added" in place.vectrue("status", check=False).stdout
     place.vectrue("init")
     until(lambda: worker.poll() is not None, what="the worker to start anew")

@@ -49,14 +49,14 @@ def test_what_is_neglected_is_a_warning_with_what_to_do() -> None:
         (Severity.WARNING, "replay"),
     ]
     assert found[0].sentence == (
-        "nobody has looked at all rows for those that stayed stale for 9h00m: vectrue worker "
+        "no worker has looked at all rows for those that stayed stale for 9h00m: vectrue worker "
         "--role replay"
     )
     assert (
         "for 11m40s (the last was sending rows of public.docs): see the workers' logs"
         in found[1].sentence
     )
-    assert brief(seen) == "nobody looks after the rows: vectrue lag"
+    assert brief(seen) == "no one looks after the rows: vectrue lag"
     assert witnessed(witness(rounds=(Round("watch", 1.0, 15.0),))) == ()
 
 

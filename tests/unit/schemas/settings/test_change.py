@@ -18,7 +18,7 @@ def settings(**sections: Any) -> Settings:
     return Settings.model_validate({"tables": [POSTS], **sections})
 
 
-INIT = "vectrue init, after which the workers start anew with it"
+INIT = "vectrue init, after which the workers restart with it"
 CASES: list[tuple[dict[str, Any], list[str], str]] = [
     ({"tables": [POSTS, NOTES]}, ["table app.notes was added"], INIT),
     ({"tables": [{**POSTS, "text": "body"}]}, ["text of public.posts"], INIT),
