@@ -90,10 +90,8 @@ def verify(
     session = open_session(settings, "verify")
     audit = Audit(settings.postgres, prefix=settings.kafka.topic_prefix)
     checks = Verify(settings, audit, session, table or [])
-    models = None
+    models = _models(settings, session, checks, deep)
     report: dict[str, Any] = {}
-    if deep is not None:
-        models = embedders.for_targets(settings, session, checks.targets)
     draw = secrets.randbits(31) if seed is None else seed
     found = checks.scan()
     if models is not None:
@@ -111,12 +109,19 @@ def verify(
             found, report["repair"] = _repair(settings, session, checks, found, models)
     true = _is_true(found)
     if output is Format.JSON:
-        tables = [truth.to_json() for truth in found]
-        print_json({"tables": tables, "true": true, "verdict": verdict(found), **report})
+        _print_json(found, report)
     # A dry run has shown the same table above.
     elif not (repair and dry_run and not true):
         _print(found, wide=output is Format.WIDE)
     raise typer.Exit(0 if true else 1)
+
+
+def _models(
+    settings: Settings, session: Session, checks: Verify, deep: str | None
+) -> Embedders | None:
+    if deep is None:
+        return None
+    return embedders.for_targets(settings, session, checks.targets)
 
 
 def _is_true(found: Sequence[Truth]) -> bool:
@@ -169,6 +174,11 @@ def _print_plan(found: Sequence[Truth]) -> None:
                 f"which stay readable, and replay them with {stale:,} rows that are missing "
                 "or stale"
             )
+
+
+def _print_json(found: Sequence[Truth], report: dict[str, Any]) -> None:
+    tables = [truth.to_json() for truth in found]
+    print_json({"tables": tables, "true": _is_true(found), "verdict": verdict(found), **report})
 
 
 def _print(found: Sequence[Truth], *, wide: bool = False) -> None:

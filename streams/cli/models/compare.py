@@ -10,6 +10,7 @@ from connectors.models import by_name
 from schemas.printable import beginning
 from schemas.reports.comparison import Comparison
 from schemas.settings.reading import Settings
+from schemas.settings.sections import ModelSettings
 from streams.cli.formatting import UNKNOWN
 from streams.cli.screen.bars import counting_bars
 from streams.cli.screen.output import Format, OutputOption, err, out, print_json
@@ -90,10 +91,7 @@ def compare(
         if columns:
             found = compare_columns.run(settings, table, asked, clock, options, tell)
         else:
-            models = (
-                by_name.named(a or "", settings.model),
-                by_name.named(b or "", settings.model),
-            )
+            models = _models(settings, a or "", b or "")
             texts = _corpus(settings, table, corpus, text_field)
             found = compare_models.run(settings, models, asked, texts, clock, options, tell)
     if html is not None:
@@ -118,6 +116,10 @@ def _check(
         raise typer.BadParameter(
             "the texts come from a file or from a table", param_hint="--corpus"
         )
+
+
+def _models(settings: Settings, a: str, b: str) -> tuple[ModelSettings, ModelSettings]:
+    return by_name.named(a, settings.model), by_name.named(b, settings.model)
 
 
 def _corpus(
