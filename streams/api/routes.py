@@ -68,7 +68,10 @@ def build(engine: Engine, settings: ServeSettings) -> FastAPI:
     page.add(app)
     paths = Paths(engine)
     guarded = [Security(HTTPBearer(auto_error=False))] if settings.token is not None else []
-    health, work = APIRouter(tags=["health"]), APIRouter(tags=["vectors"], dependencies=guarded)
+    work = APIRouter(tags=["vectors"], dependencies=guarded)
+    _add_work(work, paths)
+    app.include_router(work)
+    health = APIRouter(tags=["health"])
     health.get("/livez", summary="Is the process alive?", response_model_exclude_none=True)(
         paths.livez
     )
@@ -78,6 +81,12 @@ def build(engine: Engine, settings: ServeSettings) -> FastAPI:
     health.get("/metrics", summary="Prometheus", response_class=_Metrics, dependencies=guarded)(
         paths.metrics
     )
+    app.include_router(health)
+    _answer_errors(app)
+    return app
+
+
+def _add_work(work: APIRouter, paths: "Paths") -> None:
     work.post(
         "/v1/search", summary="The nearest rows", responses=problems.documented("/v1/search")
     )(paths.search)
@@ -96,19 +105,17 @@ def build(engine: Engine, settings: ServeSettings) -> FastAPI:
         response_model=EmbeddingsResponse,
         responses=problems.documented(problems.OPENAI_PATH),
     )(paths.embeddings)
-    for path, about, answers in (
-        (problems.MODELS_PATH, "The served models, in OpenAI's form", paths.models),
-        (
-            f"{problems.MODELS_PATH}/{{model:path}}",
-            "One of the served models",
-            paths.model,
-        ),
-    ):
-        work.get(path, summary=about, responses=problems.documented(problems.MODELS_PATH))(answers)
-    app.include_router(work)
-    app.include_router(health)
-    _answer_errors(app)
-    return app
+    of_models = problems.documented(problems.MODELS_PATH)
+    work.get(
+        problems.MODELS_PATH,
+        summary="The served models, in OpenAI's form",
+        responses=of_models,
+    )(paths.models)
+    work.get(
+        f"{problems.MODELS_PATH}/{{model:path}}",
+        summary="One of the served models",
+        responses=of_models,
+    )(paths.model)
 
 
 _ModelName = Annotated[str, Path(examples=["BAAI/bge-m3"])]
