@@ -82,19 +82,22 @@ def _migration(line: tuple[Any, ...]) -> ColumnMigration:
 def record(session: Session, target: Target, migration: ColumnMigration) -> Statement:
     """Record that a column is under way; the first statement of every migration."""
     indexes = [asdict(index) for index in migration.indexes]
-    body = _rendered(
+    body = render(
         session,
-        "record_migration",
-        target,
-        offline=sql.Literal(migration.offline),
-        frozen=sql.Literal(migration.frozen),
-        from_model=sql.Literal(migration.from_model),
-        from_dimensions=sql.Literal(migration.from_dimensions),
-        to_model=sql.Literal(migration.to_model),
-        to_dimensions=sql.Literal(migration.to_dimensions),
-        from_settings=sql.Literal(json.dumps(dict(migration.from_settings))),
-        to_settings=sql.Literal(json.dumps(dict(migration.to_settings))),
-        indexes=sql.Literal(json.dumps(indexes)),
+        queries.for_target(
+            "record_migration",
+            target,
+            bound=False,
+            offline=sql.Literal(migration.offline),
+            frozen=sql.Literal(migration.frozen),
+            from_model=sql.Literal(migration.from_model),
+            from_dimensions=sql.Literal(migration.from_dimensions),
+            to_model=sql.Literal(migration.to_model),
+            to_dimensions=sql.Literal(migration.to_dimensions),
+            from_settings=sql.Literal(json.dumps(dict(migration.from_settings))),
+            to_settings=sql.Literal(json.dumps(dict(migration.to_settings))),
+            indexes=sql.Literal(json.dumps(indexes)),
+        ),
     )
     return Statement(f"record the migration of {migration.name} to {migration.to_model}", body)
 
@@ -102,19 +105,25 @@ def record(session: Session, target: Target, migration: ColumnMigration) -> Stat
 def add_growing(session: Session, target: Target, dimensions: int, vector_schema: str) -> Statement:
     """Add the second column, which the new vectors go to."""
     beside = growing(target.column)
-    body = _rendered(
+    body = render(
         session,
-        "add_growing",
-        target,
-        beside=sql.Identifier(beside),
-        type=vector_type(vector_schema, dimensions),
+        queries.for_target(
+            "add_growing",
+            target,
+            bound=False,
+            beside=sql.Identifier(beside),
+            type=vector_type(vector_schema, dimensions),
+        ),
     )
     return Statement(f"add the column {beside} vector({dimensions}) to {target.table}", body)
 
 
 def freeze(session: Session, target: Target, *, frozen: bool) -> Statement:
     """Stop keeping a column's vectors true, or start again."""
-    body = _rendered(session, "freeze_target", target, frozen=sql.Literal(frozen))
+    body = render(
+        session,
+        queries.for_target("freeze_target", target, bound=False, frozen=sql.Literal(frozen)),
+    )
     return Statement(f"{'freeze' if frozen else 'unfreeze'} {target.name}", body)
 
 
@@ -141,7 +150,7 @@ def analyze(session: Session, target: Target) -> Statement | None:
 def freeze_later(session: Session, made: ColumnMigration) -> Statement:
     """Stop keeping the old vectors of a migration under way true."""
     target = _bare(made)
-    noted = _rendered(session, "freeze_migration", target)
+    noted = render(session, queries.for_target("freeze_migration", target, bound=False))
     frozen = freeze(session, target, frozen=True).sql
     return Statement(f"freeze {made.name}", _joined([noted, frozen]))
 
@@ -212,7 +221,7 @@ def discard(session: Session, found: Sequence[ColumnMigration], state: Migration
         target = _bare(made)
         if made.beside:
             beside = replace(target, column=made.beside)
-            parts.append(_rendered(session, "drop_columns", beside))
+            parts.append(render(session, queries.for_target("drop_columns", beside, bound=False)))
             what.append(f"drop the column {made.beside} of {made.table}")
         parts += [_moved(session, target, state), freeze(session, target, frozen=False).sql]
         what.append(f"end the migration of {made.name}")
@@ -226,7 +235,9 @@ def forget(session: Session, made: ColumnMigration) -> Statement:
     for column in (made.column, made.beside):
         if column:
             forgotten = replace(target, column=column)
-            parts.append(_rendered(session, "forget_column", forgotten))
+            parts.append(
+                render(session, queries.for_target("forget_column", forgotten, bound=False))
+            )
     return Statement(f"end the migration of {made.name}, whose table is gone", _joined(parts))
 
 
@@ -258,13 +269,16 @@ def empty(
     length.
     """
     drops = twins.drops(session, catalog.inspect(session, target.table).oid, target.column)
-    body = _rendered(
+    body = render(
         session,
-        "empty_column",
-        target,
-        type=vector_type(vector_schema, migration.to_dimensions),
-        to_model=sql.Literal(migration.to_model),
-        to_dimensions=sql.Literal(migration.to_dimensions),
+        queries.for_target(
+            "empty_column",
+            target,
+            bound=False,
+            type=vector_type(vector_schema, migration.to_dimensions),
+            to_model=sql.Literal(migration.to_model),
+            to_dimensions=sql.Literal(migration.to_dimensions),
+        ),
     )
     what = f"empty {target.name} and make it vector({migration.to_dimensions})"
     return Statement(what, _joined([*drops, body]))
@@ -295,19 +309,16 @@ def _renames(
         "coming_digest": sql.Identifier(taking.digest_column),
         "coming_literal": sql.Literal(coming),
     }
-    renamed = _rendered(session, "rename_columns", target, **parts)
+    renamed = render(session, queries.for_target("rename_columns", target, bound=False, **parts))
     suffix = "_v2" if back else "_old"
     return [renamed, *twins.renames(session, migration, lambda name: suffixed(name, suffix))]
 
 
 def _moved(session: Session, target: Target, state: MigrationState) -> str:
-    return _rendered(session, "move_migration", target, state=sql.Literal(str(state)))
-
-
-def _rendered(session: Session, name: str, target: Target, **parts: Any) -> str:
-    """A query about a column as SQL text."""
-    # Without parameters, so that a % of a name or of the text stays single.
-    return render(session, queries.for_target(name, target, bound=False, **parts))
+    return render(
+        session,
+        queries.for_target("move_migration", target, bound=False, state=sql.Literal(str(state))),
+    )
 
 
 def _joined(parts: Iterable[str]) -> str:
