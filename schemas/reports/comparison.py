@@ -127,10 +127,10 @@ class Side:
     def to_json(self) -> dict[str, Any]:
         """By field name."""
         plain = {name: getattr(self, name) for name in self.__slots__ if name != "latency"}
-        return {
-            **plain,
-            "latency": {way: latency.to_json() for way, latency in self.latency.items()},
-        }
+        latency: dict[str, Any] = {}
+        for way, measured in self.latency.items():
+            latency[way] = measured.to_json()
+        return {**plain, "latency": latency}
 
 
 @dataclass(frozen=True, slots=True)

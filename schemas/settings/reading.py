@@ -8,6 +8,7 @@ Hazard: `postgres.dsn` may hold a password, so it is shown only through `masked(
 """
 
 import os
+import re
 import tomllib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -96,8 +97,13 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _distinct_tables(self) -> Self:
-        names = [(t.name, t.column) for t in self.tables]
-        twice = {f"{table}.{column}" for table, column in names if names.count((table, column)) > 1}
+        seen: set[str] = set()
+        twice: set[str] = set()
+        for table in self.tables:
+            place = f"{table.name}.{table.column}"
+            if place in seen:
+                twice.add(place)
+            seen.add(place)
         if twice:
             raise ValueError(f"tables: {', '.join(sorted(twice))} is listed twice")
         return self
@@ -114,9 +120,10 @@ class Settings(BaseSettings):
         installations share none by accident.
         """
         made = slug(self.kafka.topic_prefix)
-        unset = {
-            name: made for name in ("publication", "origin") if not getattr(self.postgres, name)
-        }
+        unset: dict[str, str] = {}
+        for name in ("publication", "origin"):
+            if not getattr(self.postgres, name):
+                unset[name] = made
         # The settings are frozen once they have been validated.
         object.__setattr__(self, "postgres", self.postgres.model_copy(update=unset))
         return self
@@ -217,7 +224,7 @@ def slug(prefix: str) -> str:
     """A topic prefix as part of names in Postgres: lower case, at most 63 characters.
     Two may have the same.
     """
-    return "".join(c if c.isascii() and c.isalnum() else "_" for c in prefix.lower())[:63]
+    return re.sub(r"[^a-z0-9]", "_", prefix.lower())[:63]
 
 
 def load(config: Path | None = None, **flags: object) -> Settings:
@@ -259,13 +266,12 @@ def load(config: Path | None = None, **flags: object) -> Settings:
             "a VECTRUE_ variable of a table of settings is not JSON",
             fix="""write it like VECTRUE_KAFKA__SECURITY='{"security.protocol": "SASL_SSL"}'""",
         ) from None
-    broken = next(
-        (name for name, text in _texts("", settings.model_dump()) if not is_text(text)), None
-    )
-    if broken is not None:
-        raise ConfigurationError(
-            f"setting {broken}: not UTF-8", fix=f"correct it in {file} or in the environment"
-        )
+    for name, text in _texts("", settings.model_dump()):
+        if not is_text(text):
+            raise ConfigurationError(
+                f"setting {name}: not UTF-8",
+                fix=f"correct it in {file} or in the environment",
+            )
     if not flags:  # else no file says what these settings are
         settings._file, settings._was_read = file.absolute(), is_file(file)  # noqa: SLF001 - frozen for everyone else
     return settings
