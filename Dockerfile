@@ -21,7 +21,6 @@ COPY README.md LICENSE ./
 COPY schemas schemas
 COPY connectors connectors
 COPY streams streams
-COPY examples examples
 RUN python -m hatchling build -t wheel -d dist \
     && uv pip install --no-cache --python /opt/vectrue/bin/python --no-deps --compile-bytecode dist/*.whl
 

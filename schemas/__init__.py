@@ -9,6 +9,7 @@ reports     What commands ask for and what they report
 errors      the tree of errors; a class says what must be done
 duration    `30s` in, `12.3 s` out; times in RFC 3339
 sizes       bytes as people read them: `912 MB`, `1.5 MiB`
+extras      the optional packages, and the extra that installs each
 command     the command as it was typed, for what says "repeat"
 printable   text from outside as it may be shown: nothing in it commands a terminal
 text_lines  lines and JSON from outside: anything else is refused with its place

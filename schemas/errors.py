@@ -6,7 +6,8 @@ is wrong and how to fix it.
     │   ├── TargetMismatch             column, settings, model and target row disagree
     │   │   └── WrongLength            ... in the number of dimensions
     │   ├── HiddenRows                 row-level security would hide rows from the role
-    │   └── ModelUnavailable           the weights are not here
+    │   ├── ModelUnavailable           the weights are not here
+    │   └── MissingExtra               an optional package is not installed
     ├── TransientError                 retry in place with back-off, then exit 70
     │   └── TableLocked                the whole table is locked: the live lane defers
     ├── PoisonEvent                    this event can never be handled: dead letter
@@ -75,6 +76,17 @@ class HiddenRows(ConfigurationError):
 
 class ModelUnavailable(ConfigurationError):
     """The weights of the model are not on this machine."""
+
+
+class MissingExtra(ConfigurationError):
+    """An optional package is not installed."""
+
+    def __init__(self, package: str, extra: str, *, what: str) -> None:
+        """Take the package, the extra that installs it, and what needs it."""
+        super().__init__(
+            f"{what} needs the package {package}, which is not installed",
+            fix=f"run `pip install 'vectrue[{extra}]'`",
+        )
 
 
 class TransientError(VectrueError):

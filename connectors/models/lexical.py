@@ -19,6 +19,7 @@ from connectors.models.placement import Placement
 from connectors.models.text import prepare
 from connectors.models.vectors import unit_rows
 from connectors.models.weights import Footprint
+from schemas import extras
 from schemas.reports.model_record import ModelRecord
 from schemas.rows.document import Vector
 from schemas.settings.sections import ModelSettings
@@ -83,7 +84,8 @@ class LexicalEmbedder:
 
     def _loaded(self) -> "HashingVectorizer":
         if self._vectorizer is None:
-            from sklearn.feature_extraction.text import HashingVectorizer
+            with extras.needed("the lexical stand-in"):
+                from sklearn.feature_extraction.text import HashingVectorizer
 
             self._vectorizer = HashingVectorizer(
                 **_SETTINGS, n_features=self.dimensions, norm=None, dtype=np.float32

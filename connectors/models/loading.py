@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from connectors.models.placement import Placement
+from schemas import extras
 from schemas.errors import ModelUnavailable, TransientError, VectrueError
 
 if TYPE_CHECKING:
@@ -76,10 +77,11 @@ def load_network(
             other libraries.
         TransientError: there is not enough memory on the device now.
     """
-    import torch
-    from safetensors import SafetensorError
-    from sentence_transformers import SentenceTransformer
-    from transformers.utils.logging import disable_progress_bar
+    with extras.needed("the model"):
+        import torch
+        from safetensors import SafetensorError
+        from sentence_transformers import SentenceTransformer
+        from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers leaves it without annotations
     if threads is not None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from schemas import extras
 from schemas.errors import ConfigurationError
 from schemas.settings.sections import ModelSettings
 
@@ -53,7 +54,8 @@ def choose_device(wanted: str) -> tuple[str, str]:
     Raises:
         ConfigurationError: PyTorch does not know the device, or it is not there.
     """
-    import torch
+    with extras.needed("the model"):
+        import torch
 
     cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
     if wanted == "auto":

@@ -14,7 +14,7 @@ trap 'rm -rf "$work"' EXIT
 
 uv --quiet venv "$venv"
 uv --quiet pip compile --python "$venv/bin/python" --no-header --no-annotate --constraint requirements.lock \
-    pyproject.toml -o "$work/needed"
+    --extra models --extra serve pyproject.toml -o "$work/needed"
 awk -F '[= ]' 'FNR == NR { needed[$1]; next } /^[a-zA-Z0-9]/ { keep = $1 in needed } keep' \
     "$work/needed" requirements.lock >"$work/runtime.lock"
 lock=$work/runtime.lock

@@ -16,6 +16,8 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typing_extensions import override
 
+from schemas import extras
+
 _MARKUP: Literal["markdown"] = "markdown"
 
 
@@ -101,7 +103,8 @@ def read_command(name: str) -> Any:
         KeyError: there is no such command.
     """
     entry = COMMANDS[name]
-    module = import_module(f"streams.cli.{entry.module}")
+    with extras.needed(f"`vectrue {name}`"):
+        module = import_module(f"streams.cli.{entry.module}")
     found = getattr(module, entry.attribute)
     # A group of one: it gives the command its name and passes the markup on to it.
     group = typer.Typer(rich_markup_mode=_MARKUP, callback=lambda: None)

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from schemas import extras
 from streams.cli.formatting import duration
 from streams.cli.screen.output import err, out, styled
 
@@ -27,7 +28,8 @@ def demo(
     cache, otherwise the bundled multilingual-e5-small. Nothing is left running without
     --keep.
     """
-    from streams.operations.demo import Demo, StepLine
+    with extras.needed("`vectrue demo`"):
+        from streams.operations.demo import Demo, StepLine
 
     def report(line: StepLine) -> None:
         time = "" if line.seconds is None else duration(line.seconds)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from schemas.errors import ConfigurationError
+from schemas import extras
 from streams.cli.formatting import UNKNOWN
 from streams.cli.screen.bars import ProgressBars
 from streams.cli.screen.confirmation import YesOption, require_confirmation
@@ -140,11 +140,7 @@ def _print_table(parts: list["PartStatus"]) -> None:
 
 
 def _stack(directory: Path) -> "LocalStack":
-    try:
+    # The container image has no such extra.
+    with extras.needed("the local stack"):
         from connectors.local.stack import LocalStack
-    # An installation without the extra, as in the container image.
-    except ModuleNotFoundError as error:
-        raise ConfigurationError(
-            f"the local stack needs the package {error.name}", fix="pip install 'vectrue[local]'"
-        ) from error
     return LocalStack(directory)

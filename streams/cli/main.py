@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 import typer.exceptions
 
-from schemas import command
+from schemas import command, extras
 from schemas.errors import VectrueError
 from schemas.text_lines import is_text
 from streams.cli.commands import CommandGroup
@@ -116,7 +116,8 @@ def run() -> None:
     try:
         require_text(sys.argv[1:])
         command.begin(sys.argv[1:])
-        code = app(standalone_mode=False, obj=interruption)
+        with extras.needed():
+            code = app(standalone_mode=False, obj=interruption)
     except VectrueError as error:
         print_error(str(error), traceback.format_exc() if _debug else "")
         code = error.exit_code

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
+from schemas import extras
 from schemas.errors import VectrueError
 from schemas.reports.score import GRADES
 from schemas.settings.paths import is_directory
 from streams.evaluation.calibrate import Calibration
 
-INSTALL = "pip install matplotlib"
 _COLOURS = ("tab:red", "tab:orange", "tab:green")
 
 
@@ -23,15 +23,12 @@ def check(file: Path) -> None:
         file: where the plot is to be written; its ending says in which format.
 
     Raises:
-        VectrueError: matplotlib is not installed, the folder does not exist, or the
-            ending is not that of an image format.
+        MissingExtra: matplotlib is not installed.
+        VectrueError: the folder does not exist, or the ending is not that of an image
+            format.
     """
-    try:
+    with extras.needed("--plot"):
         from matplotlib.figure import Figure
-    except ImportError as error:
-        raise VectrueError(
-            "--plot needs matplotlib, which is not installed", fix=f"run `{INSTALL}`"
-        ) from error
     endings = Figure().canvas.get_supported_filetypes()
     if file.suffix.lstrip(".").lower() not in endings:
         raise VectrueError(

@@ -10,18 +10,15 @@ might come out, not other corpora.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from importlib.util import find_spec
 
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.errors import VectrueError
 from schemas.reports.comparison import CONFIDENCE, DECIDES, Estimate
 
 DEPTH = 100
 """Ranks that count."""
 
-INSTALL = "install vectrue with its extra: `pip install 'vectrue[report]'`"
 _RESAMPLES = 9_999
 
 Values = NDArray[np.float64]

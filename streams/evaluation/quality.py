@@ -19,6 +19,7 @@ import numpy as np
 from connectors.ports import Clock
 from connectors.postgres.search import quality, ranking, search
 from connectors.postgres.session import Session
+from schemas import extras
 from schemas.errors import ConfigurationError, PoisonEvent, VectrueError
 from schemas.printable import json_text
 from schemas.reports.comparison import DECIDES, JudgedQuery
@@ -64,7 +65,7 @@ def check(settings: Settings) -> None:
         VectrueError: the measures are not installed.
     """
     if settings.quality.queries:
-        measures.require("ir_measures", what="quality.queries")
+        extras.require("ir_measures", what="quality.queries")
     for file in settings.quality.queries.values():
         try:
             read_queries(Path(file))

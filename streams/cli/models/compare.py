@@ -7,6 +7,7 @@ import typer
 
 from connectors.clock import SystemClock
 from connectors.models import by_name
+from schemas import extras
 from schemas.printable import beginning
 from schemas.reports.comparison import Comparison
 from schemas.settings.reading import Settings
@@ -81,7 +82,7 @@ def compare(
     """
     _check(a, b, columns=columns, corpus=corpus, table=table)
     # What is missing is found before the models are loaded, which takes minutes.
-    measures.require("ir_measures")
+    extras.require("ir_measures", what="`vectrue compare`")
     if html is not None:
         compare_report.require(html)
     settings: Settings = ctx.obj()

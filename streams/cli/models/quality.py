@@ -8,6 +8,7 @@ import typer
 
 from connectors.clock import SystemClock
 from connectors.postgres.search import quality as store
+from schemas import extras
 from schemas.errors import VectrueError
 from schemas.reports.quality import K, Opinions, QualityRun
 from schemas.rows.table import TableName
@@ -17,7 +18,6 @@ from streams.cli.formatting import milliseconds, number, percentage
 from streams.cli.screen.bars import counting_bars
 from streams.cli.screen.output import Format, OutputOption, err, out, print_exactly, print_json
 from streams.cli.screen.tables import Grid
-from streams.evaluation import measures
 from streams.evaluation import quality as judging
 
 app = typer.Typer(rich_markup_mode="markdown")
@@ -59,7 +59,7 @@ def quality(
     if ctx.invoked_subcommand is not None:
         return
     settings = ctx.obj()
-    measures.require("ir_measures", what="`vectrue quality`")
+    extras.require("ir_measures", what="`vectrue quality`")
     session = open_session(settings, "quality")
     exams = []
     for name, file in _files(settings, table, queries).items():

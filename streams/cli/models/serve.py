@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
+from schemas import extras
 from schemas.errors import ConfigurationError
 from schemas.settings.reading import explained
 from schemas.settings.sections import ServeSettings
@@ -29,7 +30,8 @@ def serve(
         VECTRUE_SERVE__TOKEN=$(openssl rand -hex 32) vectrue serve --host 0.0.0.0
     """
     # FastAPI takes half a second to import, and no other command needs it.
-    from streams.api import serve as server
+    with extras.needed("`vectrue serve`"):
+        from streams.api import serve as server
 
     settings = ctx.obj()
     values = settings.serve.model_dump()

@@ -10,11 +10,11 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from schemas import extras
 from schemas.errors import VectrueError
 from schemas.printable import visible
 from schemas.reports.comparison import Comparison, MeasureLine
 from schemas.settings.paths import is_directory
-from streams.evaluation import measures
 from streams.evaluation.compare import plots, words
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
@@ -27,10 +27,11 @@ def require(file: Path) -> None:
         file: where it is to be stored.
 
     Raises:
-        VectrueError: a package of the extra `report` is not installed, or the folder of
-            the file does not exist.
+        MissingExtra: a package of the extra `report` is not installed.
+        VectrueError: the folder of the file does not exist.
     """
-    measures.require("matplotlib", "jinja2")
+    for package in ("matplotlib", "jinja2"):
+        extras.require(package, what="the report")
     if not is_directory(file.parent):
         raise VectrueError(f"there is no folder {file.parent} for the report", fix="correct --html")
 

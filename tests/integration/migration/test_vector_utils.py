@@ -10,7 +10,8 @@ import pytest
 from sqlmodel import Session, create_engine
 
 from connectors.models import singleton
-from examples.interview import load, vector_utils
+from examples.interview import vector_utils
+from streams.operations.interview import load
 from tests.conftest import MakeWorkplace
 from tests.support.workplace import Workplace
 

@@ -5,8 +5,8 @@ itself in order.
 from collections import Counter
 from typing import Any
 
-from examples.interview import load as interview
 from examples.interview.overlap import shared
+from streams.operations.interview import load as interview
 
 QUERIES: list[dict[str, Any]] = interview.read_queries()
 QUESTIONS = {int(str(line["id"])): str(line["question"]) for line in interview.read_questions()}
