@@ -10,7 +10,7 @@ from importlib.util import find_spec
 
 from schemas.errors import MissingExtra
 
-_PACKAGES = {
+PACKAGES = {
     "models": (
         "torch",
         "sentence_transformers",
@@ -68,7 +68,7 @@ def is_installed(package: str) -> bool:
 
 def extra_of(package: str) -> str | None:
     """Return the extra that installs a package; None if the package is not optional."""
-    for extra, packages in _PACKAGES.items():
+    for extra, packages in PACKAGES.items():
         if package in packages:
             return extra
     return None

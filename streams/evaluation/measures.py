@@ -24,23 +24,6 @@ _RESAMPLES = 9_999
 Values = NDArray[np.float64]
 
 
-def require(*packages: str, what: str = "the report") -> None:
-    """Check before long work that packages of the extra `report` are installed.
-
-    Args:
-        packages: their import names.
-        what: what needs them, for the error.
-
-    Raises:
-        VectrueError: one is missing; with the command that installs it.
-    """
-    for name in packages:
-        if find_spec(name) is None:
-            raise VectrueError(
-                f"{what} needs the package {name}, which is not installed", fix=INSTALL
-            )
-
-
 def per_query(
     relevant: Sequence[Collection[str]], ranked: Sequence[Sequence[str]], k: int
 ) -> dict[str, Values]:

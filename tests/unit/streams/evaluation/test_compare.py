@@ -295,14 +295,6 @@ def test_the_page_needs_nothing_else(compared: Comparison, tmp_path: Path) -> No
         compare_report.require(tmp_path / "none" / "report.html")
 
 
-def test_a_missing_package_names_the_command() -> None:
-    """The extra is named before any work begins."""
-    with pytest.raises(
-        VectrueError, match=r"needs the package no_such_package.*pip install 'vectrue\[report\]'"
-    ):
-        measures.require("ir_measures", "no_such_package")
-
-
 def test_latency_is_of_both_parts() -> None:
     """The total's percentiles are of the sums, not sums of the percentiles."""
     answers = Answers(embed=[0.0, 1.0], search={"exact": [1.0, 0.0]})
