@@ -30,7 +30,7 @@ def test_every_extra_is_that_of_pyproject() -> None:
     assert declared.keys() == extras.PACKAGES.keys()
     modules = packages_distributions()
     for extra, packages in extras.PACKAGES.items():
-        named = set()
+        named: set[str] = set()
         for package in packages:
             named.update(name.lower().replace("_", "-") for name in modules[package])
         assert declared[extra] - {"scikit-learn"} <= named, extra
