@@ -14,20 +14,20 @@ from psycopg2.extras import execute_values
 
 _HERE = Path(__file__).resolve().parent
 
-_INSERT_QUESTIONS = """
-    INSERT INTO public.questions (id, question, category, difficulty)
-    VALUES %s ON CONFLICT (id) DO NOTHING RETURNING id
-"""
-_INSERT_ANSWERS = """
-    INSERT INTO public.answer_bank (id, question_id, answer, score)
-    VALUES %s ON CONFLICT (id) DO NOTHING RETURNING id
-"""
+_INSERT_QUESTIONS = (
+    "INSERT INTO public.questions (id, question, category, difficulty) "
+    "VALUES %s ON CONFLICT (id) DO NOTHING RETURNING id"
+)
+_INSERT_ANSWERS = (
+    "INSERT INTO public.answer_bank (id, question_id, answer, score) "
+    "VALUES %s ON CONFLICT (id) DO NOTHING RETURNING id"
+)
 # nextval() - 1 is where the sequence stands, so that it never moves backwards: an id
 # that was given out and deleted since is not given out again.
-_ADVANCE_SEQUENCE = """
-    SELECT setval(sequence, GREATEST((SELECT max(id) FROM {table}), nextval(sequence) - 1, 1))
-    FROM (SELECT pg_get_serial_sequence('{table}', 'id')::regclass AS sequence) AS of_table
-"""
+_ADVANCE_SEQUENCE = (
+    "SELECT setval(sequence, GREATEST((SELECT max(id) FROM {table}), nextval(sequence) - 1, 1)) "
+    "FROM (SELECT pg_get_serial_sequence('{table}', 'id')::regclass AS sequence) AS of_table"
+)
 
 
 def _read(name: str) -> list[dict[str, object]]:

@@ -23,7 +23,9 @@ PROMISED = {
 
 def _declared() -> dict[str, Requirement]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    extras = [line for lines in project["optional-dependencies"].values() for line in lines]
+    by_extra = dict(project["optional-dependencies"])
+    assert by_extra.pop("all") == [f"vectrue[{','.join(by_extra)}]"]
+    extras = [line for lines in by_extra.values() for line in lines]
     return {(one := Requirement(line)).name: one for line in [*project["dependencies"], *extras]}
 
 
