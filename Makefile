@@ -34,9 +34,11 @@ test: lint ## everything CI runs: lint, unit, contract, integration, fault, acce
 unit: env ## unit tests only: nothing outside the process, about a minute
 	$(PYTEST) tests/unit
 
-lint: env ## ruff, mypy strict, import-linter
+lint: env ## ruff, codespell, plain English, mypy strict, import-linter
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
+	$(BIN)/python scripts/english.py
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
