@@ -73,6 +73,15 @@ def latency(endpoints: Endpoints) -> None:
         say(f"commit -> visible, {len(ms)} single inserts: p50 {p50:.1f} ms, p95 {p95:.1f} ms")
 
 
+def startup(endpoints: Endpoints) -> None:
+    """The start of a command, and of a worker."""
+    from tests.bench.startup import run
+
+    with prepared(endpoints) as place:
+        place.vectrue("init")
+        run(place, say)
+
+
 def burst(endpoints: Endpoints, rows: int) -> None:
     """Many rows in one statement, through the live lane."""
     with prepared(endpoints) as place:
@@ -267,7 +276,7 @@ def main() -> None:
     parser.add_argument(
         "sections",
         nargs="*",
-        help="latency, writes, burst, replay, live-first, serve; all of them when left out; "
+        help="startup, latency, writes, burst, replay, live-first, serve; all of them when left out; "
         "scale, migrate, search;"
         " rows (by itself: it needs Postgres only)",
     )
@@ -277,6 +286,7 @@ def main() -> None:
         rows(arguments)
         return
     sections: dict[str, Callable[[Endpoints], bool | None]] = {
+        "startup": startup,
         "latency": latency,
         "writes": writes,
         "burst": lambda endpoints: burst(endpoints, arguments.rows),
