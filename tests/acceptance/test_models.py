@@ -143,9 +143,8 @@ def test_thresholds_are_calibrated_for_the_model(tmp_path: Path) -> None:
     pasted = load(tmp_path / "vectrue.toml")
     wrong = "컴퓨터의 휴지통을 비우는 것입니다."
     right = (
-        "GIL은 한 번에 한 스레드만 바이트코드를 실행하게 하는 락이라서, 멀티코어에서도 계산이 나란히 못 "
-        ""
-        "돕니다."
+        "GIL은 한 번에 한 스레드만 바이트코드를 실행하게 하는 락이라서, "
+        "멀티코어에서도 계산이 나란히 못 돕니다."
     )
     assert score.against_text(pasted, wrong, REFERENCE, model).grade == "to be improved"
     assert score.against_text(pasted, right, REFERENCE, model).grade != "to be improved"

@@ -49,8 +49,11 @@ SHORT_ROUNDS = 60
 _TEXT = "question || left('', 1 / (views + 1))"
 _PAGE = 5000
 _FILL = """
-    INSERT INTO questions (id, question, embedding, embedding_hash, embedding_model, embedded_at, embedding_digest)
-    SELECT ord, 'question number ' || ord, vector, sha256(convert_to('question number ' || ord, 'UTF8')), %s, now(),
+    INSERT INTO questions (
+        id, question, embedding, embedding_hash, embedding_model, embedded_at, embedding_digest
+    )
+    SELECT ord, 'question number ' || ord, vector,
+        sha256(convert_to('question number ' || ord, 'UTF8')), %s, now(),
         vectrue.vector_digest(vector) || xidsend(pg_current_xact_id()::xid)
     FROM bench_vectors
 """

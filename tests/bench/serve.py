@@ -129,7 +129,8 @@ class Report:
 
     def markdown(self, command: str) -> str:
         """The table for docs/search.md, and the command that repeats it."""
-        return f"`{command}`\n\n{figures.markdown(('searches over HTTP', 'medians of the rounds'), self.lines())}"
+        table = figures.markdown(("searches over HTTP", "medians of the rounds"), self.lines())
+        return f"`{command}`\n\n{table}"
 
     def print(self) -> None:
         """Print the table."""

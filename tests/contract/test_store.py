@@ -73,7 +73,9 @@ def test_blank_text_is_blank(world: World, text: str | None) -> None:
         *((c, True) for c in "\t\v\r\x1c\x7f\x85\xa0\xad\u1680\u180e\u2003\u2028\u205f\u3000"),
         *(
             (c, True)
-            for c in "\u034f\u115f\u17b4\u200b\u200d\u202e\u2060\u2800\u3164\ufe0f\ufeff\uffa0\U000e0041"
+            for c in (
+                "\u034f\u115f\u17b4\u200b\u200d\u202e\u2060\u2800\u3164\ufe0f\ufeff\uffa0\U000e0041"
+            )
         ),
         *((c, False) for c in ".0\u0301\u00ac\u1100\u2801\ufffd\U0001f600"),
     ],

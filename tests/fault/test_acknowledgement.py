@@ -30,11 +30,13 @@ HOLD = """
 REFUSE = """
     CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
-        -- An error that is about no row, which would go to quarantine: the server's own, and not one that is raised.
+        -- An error of the server itself, about no row: one that is raised here would send
+        -- the row to quarantine.
         SET TRANSACTION ISOLATION LEVEL SERIALIZABLE;
         RETURN NEW;
     END $$;
-    CREATE TRIGGER refuse BEFORE UPDATE OF embedding ON questions FOR EACH ROW EXECUTE FUNCTION refuse()
+    CREATE TRIGGER refuse BEFORE UPDATE OF embedding ON questions
+        FOR EACH ROW EXECUTE FUNCTION refuse()
 """
 IS_HELD = """
     SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 1 AND NOT granted

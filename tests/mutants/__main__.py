@@ -135,7 +135,8 @@ def _failures(report: Path) -> Iterator[str]:
         if found is not None:
             name = f"{case.get('classname', '').replace('.', '/')}.py::{case.get('name')}"
             said = " ".join(_reason(found).split())
-            yield f"{name.removeprefix('tests/')}: {said if len(said) <= 160 else said[:160] + '...'}"
+            short = said if len(said) <= 160 else said[:160] + "..."
+            yield f"{name.removeprefix('tests/')}: {short}"
 
 
 def _reason(found: ElementTree.Element) -> str:

@@ -19,7 +19,10 @@ from tests.support.root import ROOT
 LIVE = "tests/integration/worker/test_live.py"
 STORE = "tests/contract/test_store.py"
 SYNC = "tests/unit/streams/worker/test_live.py"
-STEPS = "tests/unit/streams/worker/test_interleavings.py::test_two_live_workers_and_an_application_in_every_order"
+STEPS = (
+    "tests/unit/streams/worker/test_interleavings.py"
+    "::test_two_live_workers_and_an_application_in_every_order"
+)
 PAUSED = "tests/integration/worker/test_interleavings.py"
 ACKNOWLEDGED = "tests/fault/test_acknowledgement.py"
 
@@ -28,7 +31,8 @@ _MODEL_CONDITION = """ = our_asked.our_hash END
     AND EXISTS (
         SELECT FROM vectrue.targets AS wanted
         WHERE wanted.table_name = %(table)s AND wanted.column_name = %(column)s
-            AND wanted.model = %(model)s AND wanted.dimensions = %(dimensions)s AND wanted.text_digest = {text_digest}
+            AND wanted.model = %(model)s AND wanted.dimensions = %(dimensions)s \
+AND wanted.text_digest = {text_digest}
     )
 """
 _APART = "            changes, beats = self._apart(events)\n"
@@ -218,7 +222,8 @@ _MOVE = (
     "        self._retry.call(self._outbox.send_dead_letters, list(failed.values()))\n"
 )
 _ENTER = "        run = entering.create_keys(cursor, target, keys, chunk_size)\n"
-_LEAVE = """        cursor.execute(queries.text("leave_quarantine"), _rows(str(target.table), target.column, keys))
+_LEAVE = """        cursor.execute(queries.text("leave_quarantine"), \
+_rows(str(target.table), target.column, keys))
         cursor.execute("COMMIT")
         cursor.execute("BEGIN")
 """

@@ -13,7 +13,8 @@ OF_RECORDS = (
         "a deferred row whose times have no zone, taken as it is (F 12)",
         "schemas/messages/chunk.py",
         "    since: AwareDatetime\n    not_before: AwareDatetime\n",
-        '    since: __import__("datetime").datetime\n    not_before: __import__("datetime").datetime\n',
+        '    since: __import__("datetime").datetime\n'
+        '    not_before: __import__("datetime").datetime\n',
         (f"{ANY}::test_a_deferred_row_without_a_zone_or_a_key_is_a_dead_letter",),
     ),
     Defect(

@@ -31,7 +31,9 @@ def shown() -> str:
 
 AUDIT = f"""
 CREATE SCHEMA soak;
-CREATE TABLE soak.audit (table_name text, what text, key text, at timestamptz DEFAULT clock_timestamp());
+CREATE TABLE soak.audit (
+    table_name text, what text, key text, at timestamptz DEFAULT clock_timestamp()
+);
 CREATE FUNCTION soak.audit() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE before text; content text; what text;
 BEGIN
@@ -44,9 +46,11 @@ BEGIN
         WHEN NEW.embedding_hash IS NULL AND NEW.{VECTOR} IS NOT NULL THEN 'vector without hash'
         WHEN NEW.embedding_hash IS NOT NULL AND NEW.{VECTOR} IS NULL THEN 'hash without vector'
         WHEN before IS DISTINCT FROM content THEN 'text changed by a trigger'
-        WHEN NEW.embedding_hash IS NULL AND left(content, {READ}) ~ '{shown()}' THEN 'cleared over text'
+        WHEN NEW.embedding_hash IS NULL AND left(content, {READ}) ~ '{shown()}'
+            THEN 'cleared over text'
         WHEN NEW.embedding_hash IS NULL THEN 'cleared'
-        WHEN NEW.embedding_hash IS DISTINCT FROM sha256(convert_to(content, 'UTF8')) THEN 'stale over fresh'
+        WHEN NEW.embedding_hash IS DISTINCT FROM sha256(convert_to(content, 'UTF8'))
+            THEN 'stale over fresh'
         WHEN NEW.embedding_hash IS NOT DISTINCT FROM OLD.embedding_hash THEN 'written again'
         ELSE 'written' END;
     INSERT INTO soak.audit VALUES (TG_TABLE_NAME, what, left(to_jsonb(NEW)::text, 200));

@@ -48,7 +48,10 @@ EVENTS = (
 reading; no UTF-8.
 """
 _DEFERRAL = b'{"since":"2026-01-01T00:00:00Z","not_before":"2026-01-01T00:00:00Z","attempt":1}'
-_MESSAGE = b'{"chunk":0,"table":"public.articles","column":"embedding","model":"poison-event-%d","keys":[[1]]}'
+_MESSAGE = (
+    b'{"chunk":0,"table":"public.articles","column":"embedding",'
+    b'"model":"poison-event-%d","keys":[[1]]}'
+)
 _DEFERRED = _MESSAGE[:-1] + b',"deferral":' + _DEFERRAL + b"}"
 DEFERRED = (
     _DEFERRED.replace(b"00Z", b"00"),

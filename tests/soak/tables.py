@@ -184,7 +184,8 @@ LINES = Table(
     identity="FULL",
     before=f"""
         CREATE FUNCTION tidied() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-            NEW.words := CASE WHEN NEW.words LIKE '%{RESTLESS}%' THEN '{RESTLESS} ' || gen_random_uuid()
+            NEW.words := CASE
+                WHEN NEW.words LIKE '%{RESTLESS}%' THEN '{RESTLESS} ' || gen_random_uuid()
                 ELSE btrim(NEW.words) END;
             RETURN NEW;
         END $$;""",

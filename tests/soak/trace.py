@@ -92,7 +92,8 @@ class Trace:
                             f"{topic}/{place.partition}:{message.offset()}, committed "
                             f"{committed[place.partition]}"
                         )
-                        yield f"record at {at}, of {message.timestamp()[1]}: {value.get('deferral', source)}"
+                        content = value.get("deferral", source)
+                        yield f"record at {at}, of {message.timestamp()[1]}: {content}"
             yield f"{found} records in {topic}"
         finally:
             consumer.close()

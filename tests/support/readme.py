@@ -14,8 +14,10 @@ README = ROOT / "README.md"
 SETTINGS = ROOT / "docs" / "settings.md"
 _HEAD = """# Settings
 
-Every setting with its default. Set it in `vectrue.toml`, by its variable (`VECTRUE_POSTGRES__DSN` is
-`postgres.dsn`), or by a flag if a command has one. Flags win over variables, variables over the file.
+Every setting with its default. \
+Set it in `vectrue.toml`, by its variable (`VECTRUE_POSTGRES__DSN` is
+`postgres.dsn`), or by a flag if a command has one. \
+Flags win over variables, variables over the file.
 `python -m tests.support.readme` writes this page from the code, and a test compares them.
 
 """

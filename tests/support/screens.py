@@ -300,7 +300,8 @@ def _doctor(wide: bool) -> None:
         warning("slot", "vectrue retains 1.2 GB of WAL", "see docs/reliability.md"),
         problem(
             "table",
-            f'{LONG} has no primary key, so that none of its rows can be named, and "{COLUMN}" stays empty',
+            f"{LONG} has no primary key, so that none of its rows can be named, and "
+            f'"{COLUMN}" stays empty',
             f'ALTER TABLE {LONG} ADD PRIMARY KEY ("번호")',
         ),
     ]

@@ -30,7 +30,8 @@ def place(make_workplace: MakeWorkplace) -> Workplace:
     )
     made.execute("CREATE TABLE posts (id bigint PRIMARY KEY, title text, embedding vector(64))")
     made.execute(
-        'CREATE TABLE "Posts" (id bigint PRIMARY KEY, title text); CREATE TABLE other (id text PRIMARY KEY)'
+        'CREATE TABLE "Posts" (id bigint PRIMARY KEY, title text);'
+        " CREATE TABLE other (id text PRIMARY KEY)"
     )
     setup(made.settings)
     made.execute('ALTER PUBLICATION vectrue ADD TABLE "Posts", other')

@@ -48,10 +48,15 @@ def partitioned(place: Workplace) -> None:
             PARTITION BY LIST (tenant);
         CREATE TABLE docs_1 PARTITION OF docs FOR VALUES IN (1);
         CREATE SCHEMA "Old Parts";
-        CREATE TABLE "Old Parts"."docs.2" PARTITION OF docs FOR VALUES IN (2) PARTITION BY RANGE (id);
-        CREATE TABLE "Old Parts".docs_2a PARTITION OF "Old Parts"."docs.2" FOR VALUES FROM (0) TO (10);
-        CREATE TABLE "Old Parts".docs_2b PARTITION OF "Old Parts"."docs.2" FOR VALUES FROM (10) TO (20);
-        INSERT INTO docs SELECT i, 1 + i % 2, array_fill(i, ARRAY[8])::vector, array_fill(i, ARRAY[12])::vector
+        CREATE TABLE "Old Parts"."docs.2" PARTITION OF docs FOR VALUES IN (2)
+            PARTITION BY RANGE (id);
+        CREATE TABLE "Old Parts".docs_2a
+            PARTITION OF "Old Parts"."docs.2" FOR VALUES FROM (0) TO (10);
+        CREATE TABLE "Old Parts".docs_2b
+            PARTITION OF "Old Parts"."docs.2" FOR VALUES FROM (10) TO (20);
+        INSERT INTO docs
+            SELECT i, 1 + i % 2,
+                array_fill(i, ARRAY[8])::vector, array_fill(i, ARRAY[12])::vector
             FROM generate_series(1, 15) AS i""")
 
 
@@ -219,7 +224,8 @@ def test_indexes_of_partitions_are_built_and_attached(workplace: Workplace) -> N
     """
     partitioned(workplace)
     workplace.execute(
-        f'CREATE INDEX whole ON docs USING {COSINE}; CREATE INDEX alone ON "Old Parts".docs_2b (embedding)'
+        f"CREATE INDEX whole ON docs USING {COSINE};"
+        ' CREATE INDEX alone ON "Old Parts".docs_2b (embedding)'
     )
     assert lacking(workplace, made()) == ["whole", "alone"]
     built = build(workplace, made())
@@ -353,12 +359,14 @@ def test_other_schemas_and_quoted_names(workplace: Workplace) -> None:
     workplace.execute(f"""
         CREATE SCHEMA "My App";
         CREATE TABLE "My App"."Docs" (id bigint PRIMARY KEY, {columns});
-        CREATE INDEX "Near est" ON "My App"."Docs" USING hnsw ((embedding::ext.halfvec(8)) ext.halfvec_l2_ops)
+        CREATE INDEX "Near est" ON "My App"."Docs"
+            USING hnsw ((embedding::ext.halfvec(8)) ext.halfvec_l2_ops)
     """)
     migration = made("My App.Docs")
     assert build(workplace, migration) == ["Near est_v2"]
     workplace.execute(
-        'UPDATE pg_index SET indisvalid = false WHERE indexrelid = \'"My App"."Near est_v2"\'::regclass'
+        "UPDATE pg_index SET indisvalid = false"
+        """ WHERE indexrelid = '"My App"."Near est_v2"'::regclass"""
     )
     assert build(workplace, migration) == ["Near est_v2"]
     assert lacking(workplace, migration) == []

@@ -79,8 +79,12 @@ def test_a_list_of_mixed_states_is_typed_to_the_end(place: Workplace) -> None:
             place,
             commands,
             {
-                "view public.v": "CREATE VIEW v AS SELECT id, embedding FROM b; GRANT SELECT ON v TO reads_it",
-                "materialized view public.m": "CREATE MATERIALIZED VIEW m AS SELECT id, embedding FROM a",
+                "view public.v": (
+                    "CREATE VIEW v AS SELECT id, embedding FROM b; GRANT SELECT ON v TO reads_it"
+                ),
+                "materialized view public.m": (
+                    "CREATE MATERIALIZED VIEW m AS SELECT id, embedding FROM a"
+                ),
             },
         )
         assert states(place) == {A: "finished", B: "finished"}

@@ -30,14 +30,23 @@ STANDING = {
     "view app.v": "CREATE VIEW app.v AS SELECT id, embedding FROM app.b",
     "view app.w": "CREATE VIEW app.w AS SELECT id FROM app.v WHERE embedding IS NOT NULL",
     "materialized view app.m": "CREATE MATERIALIZED VIEW app.m AS SELECT id, embedding FROM app.b",
-    "function app.f()": "CREATE FUNCTION app.f() RETURNS bigint BEGIN ATOMIC SELECT count(embedding) FROM app.b; END",
+    "function app.f()": (
+        "CREATE FUNCTION app.f() RETURNS bigint"
+        " BEGIN ATOMIC SELECT count(embedding) FROM app.b; END"
+    ),
     "trigger t of app.b": f"CREATE TRIGGER t BEFORE UPDATE OF embedding ON app.b {EACH}",
     "trigger u of app.b": f"CREATE TRIGGER u BEFORE UPDATE ON app.b {RARE}",
     "policy p of app.b": "CREATE POLICY p ON app.b USING (embedding IS NULL OR id > 0)",
-    "rule r of app.b": "CREATE RULE r AS ON DELETE TO app.b WHERE old.embedding IS NULL DO ALSO SELECT 1",
-    "generated column app.b.size": "ALTER TABLE app.b ADD size int GENERATED ALWAYS AS (vector_dims(embedding)) STORED",
+    "rule r of app.b": (
+        "CREATE RULE r AS ON DELETE TO app.b WHERE old.embedding IS NULL DO ALSO SELECT 1"
+    ),
+    "generated column app.b.size": (
+        "ALTER TABLE app.b ADD size int GENERATED ALWAYS AS (vector_dims(embedding)) STORED"
+    ),
     "publication other": "CREATE PUBLICATION other FOR TABLE app.b (id, embedding)",
-    "publication further": "CREATE PUBLICATION further FOR TABLE app.b WHERE (embedding_model IS NOT NULL)",
+    "publication further": (
+        "CREATE PUBLICATION further FOR TABLE app.b WHERE (embedding_model IS NOT NULL)"
+    ),
 }
 NOTED = "CREATE FUNCTION app.noted() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN new; END'"
 KEPT = "ALTER TABLE app.b ADD CONSTRAINT small CHECK (embedding IS NULL OR id < 1000)"

@@ -139,7 +139,8 @@ def test_partitions_are_added_up_and_what_is_unknown_is_a_dash(workplace: Workpl
     """
     workplace.execute("""
         DROP TABLE questions;
-        CREATE TABLE questions (id bigint PRIMARY KEY, question text, embedding vector(64)) PARTITION BY HASH (id);
+        CREATE TABLE questions (id bigint PRIMARY KEY, question text, embedding vector(64))
+            PARTITION BY HASH (id);
         CREATE TABLE questions_0 PARTITION OF questions FOR VALUES WITH (MODULUS 2, REMAINDER 0);
         CREATE TABLE questions_1 PARTITION OF questions FOR VALUES WITH (MODULUS 2, REMAINDER 1)""")
     workplace.execute("ALTER TABLE questions_0 SET (autovacuum_enabled = off)")

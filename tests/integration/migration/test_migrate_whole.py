@@ -17,7 +17,9 @@ pytestmark = pytest.mark.stack
 A, B = "public.a", "public.b"
 GUARD = """
     CREATE FUNCTION public.never() RETURNS event_trigger LANGUAGE plpgsql AS $$BEGIN
-        IF EXISTS (SELECT FROM {} WHERE object_identity LIKE 'public.b%') THEN RAISE 'not in this house'; END IF;
+        IF EXISTS (SELECT FROM {} WHERE object_identity LIKE 'public.b%') THEN
+            RAISE 'not in this house';
+        END IF;
     END$$;
     CREATE EVENT TRIGGER never ON {} EXECUTE FUNCTION public.never()
 """

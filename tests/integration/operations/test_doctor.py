@@ -260,9 +260,8 @@ def test_indexes_are_shown_as_they_stand(ready: Workplace) -> None:
     assert seen().sentence.startswith("missing, which does for so few rows")
     place.execute("CREATE INDEX far ON questions USING hnsw (embedding vector_l2_ops)")
     assert seen().sentence.startswith("far is not by cosine distance")
-    assert (
-        seen().fix
-        == 'CREATE INDEX CONCURRENTLY ON public.questions USING hnsw ("embedding" vector_cosine_ops)'
+    assert seen().fix == (
+        'CREATE INDEX CONCURRENTLY ON public.questions USING hnsw ("embedding" vector_cosine_ops)'
     )
     place.execute("DROP INDEX far")
     place.execute(

@@ -299,7 +299,8 @@ def test_feedback_on_logged_texts_becomes_judged_queries(place: Workplace) -> No
         assert samples(server, "vectrue_query_log_total")['{outcome="written"}'] == 4
         assert ROWS[0] not in server.log()
     line = place.execute(
-        """SELECT query_text, query_hmac, tables, jsonb_array_length(hits), hits -> 0 ->> 'key', total_seconds > 0
+        """SELECT query_text, query_hmac, tables, jsonb_array_length(hits), hits -> 0 ->> 'key',
+               total_seconds > 0
            FROM vectrue.queries WHERE id = %s""",
         (first["query_id"],),
     )
@@ -328,7 +329,8 @@ def test_a_hashed_log_keeps_no_text_and_stands_in_nobodys_way(place: Workplace) 
     judge(place)
     place.execute(
         """INSERT INTO vectrue.queries
-           SELECT gen_random_uuid(), now() - interval '1 day' * CASE WHEN n = 0 THEN 1.9 ELSE 2.1 END, NULL, 'x', '{m}',
+           SELECT gen_random_uuid(),
+               now() - interval '1 day' * CASE WHEN n = 0 THEN 1.9 ELSE 2.1 END, NULL, 'x', '{m}',
                '{t}', '[]', 0, 0, 0 FROM generate_series(0, 2100) AS n"""
     )
     place.execute("INSERT INTO vectrue.feedback SELECT id, 't', '{1}', true FROM vectrue.queries")

@@ -21,8 +21,10 @@ from tests.support.workplace import Workplace
 pytestmark = pytest.mark.stack
 
 ANSWERS = """
-    CREATE TABLE answers (id uuid DEFAULT gen_random_uuid() PRIMARY KEY, "of%" text, body text, marks int,
-                          embedding vector(64));
+    CREATE TABLE answers (
+        id uuid DEFAULT gen_random_uuid() PRIMARY KEY, "of%" text, body text, marks int,
+        embedding vector(64)
+    );
     INSERT INTO answers ("of%", body, marks) VALUES
         ('17', 'a mutex that lets one thread run', 90),
         ('17', 'some lock or other, I believe', 30),

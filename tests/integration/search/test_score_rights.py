@@ -39,10 +39,13 @@ ANSWERS = """
     CREATE FUNCTION graded.is_good(int) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT $1 >= 85';
     REVOKE EXECUTE ON FUNCTION graded.is_good FROM PUBLIC;
     CREATE TABLE graded.judges (id int PRIMARY KEY, trusted boolean, name text);
-    CREATE TABLE answers (id bigint PRIMARY KEY, "of%" text, body text, marks int, judge int, secret text,
-                          embedding vector(64));
+    CREATE TABLE answers (
+        id bigint PRIMARY KEY, "of%" text, body text, marks int, judge int, secret text,
+        embedding vector(64)
+    );
     INSERT INTO graded.judges VALUES (1, true, 'a');
-    INSERT INTO answers VALUES (1, '17', 'a mutex for one thread', 90, 1, 'x'), (2, '17', 'a lock', 30, 1, 'x')
+    INSERT INTO answers VALUES
+        (1, '17', 'a mutex for one thread', 90, 1, 'x'), (2, '17', 'a lock', 30, 1, 'x')
 """
 WHERE = (
     "graded.is_good(marks) AND EXISTS (SELECT FROM graded.judges AS j WHERE j.id = judge AND "
@@ -193,9 +196,9 @@ def test_a_right_that_a_condition_lacks_is_called_one(place: Workplace) -> None:
             refused.message
             == f"role {role} may not read marks, judge of public.answers, which --where names"
         )
-        assert (
-            refused.fix
-            == f'as an owner of the table: GRANT SELECT ("marks", "judge") ON "public"."answers" TO "{role}"'
+        assert refused.fix == (
+            "as an owner of the table: "
+            f'GRANT SELECT ("marks", "judge") ON "public"."answers" TO "{role}"'
         )
         assert "permission denied for schema graded" in refusal("graded.is_good(1)").message
         place.execute(f'GRANT USAGE ON SCHEMA graded TO "{role}"')

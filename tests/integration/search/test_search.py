@@ -32,7 +32,8 @@ FILL = """
 """
 RUN = """
     WITH run AS (
-            INSERT INTO vectrue.replays (run, scope, state) VALUES (gen_random_uuid(), 'stale', %s) RETURNING run
+            INSERT INTO vectrue.replays (run, scope, state)
+            VALUES (gen_random_uuid(), 'stale', %s) RETURNING run
         ),
         scoped AS (
             INSERT INTO vectrue.replay_scopes (run, table_name, column_name, model, expected)
@@ -251,11 +252,13 @@ def test_odd_names_are_searched(stack: Endpoints, tmp_path: Any) -> None:
     with workplaces.workplace(stack, tmp_path, tables=[table]) as place:
         place.execute("CREATE SCHEMA extensions; ALTER EXTENSION vector SET SCHEMA extensions")
         place.execute(
-            'CREATE TABLE "50% of.f" (key bigint, "a%%b" uuid DEFAULT gen_random_uuid(), "te%xt" text, distance int,'
+            'CREATE TABLE "50% of.f" (key bigint, "a%%b" uuid DEFAULT gen_random_uuid(),'
+            ' "te%xt" text, distance int,'
             ' "vec%tor" extensions.vector(64), PRIMARY KEY (key, "a%%b"))'
         )
         place.execute(
-            """INSERT INTO "50% of.f" (key, "te%xt") SELECT i, 'text ' || i FROM generate_series(1, 5) AS i"""
+            """INSERT INTO "50% of.f" (key, "te%xt")
+               SELECT i, 'text ' || i FROM generate_series(1, 5) AS i"""
         )
         setup(place.settings)
         embed_all(place)

@@ -35,7 +35,8 @@ REFUSED: list[tuple[str, str, str, str]] = [
         "id",
     ),
     (
-        f"""CREATE TABLE t (id int PRIMARY KEY, a int NOT NULL, {VECTOR}); CREATE UNIQUE INDEX i ON t (a);
+        f"""CREATE TABLE t (id int PRIMARY KEY, a int NOT NULL, {VECTOR});
+            CREATE UNIQUE INDEX i ON t (a);
             ALTER TABLE t REPLICA IDENTITY USING INDEX i; DROP INDEX i""",
         "t has REPLICA IDENTITY NOTHING",
         "REPLICA IDENTITY DEFAULT",

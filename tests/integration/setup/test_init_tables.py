@@ -69,7 +69,10 @@ ODD = [
         "q; drop table x",
     ),
     (
-        'CREATE TABLE "100 ""sure"" {{}}" ("k;s" text, "a,b" uuid, body text, {v}, PRIMARY KEY ("a,b", "k;s"))',
+        (
+            'CREATE TABLE "100 ""sure"" {{}}"'
+            ' ("k;s" text, "a,b" uuid, body text, {v}, PRIMARY KEY ("a,b", "k;s"))'
+        ),
         '"100 ""sure"" {}"',
     ),
     ('CREATE TABLE " 질문. " (" id " boolean PRIMARY KEY, body text, {v})', 'public." 질문. "'),

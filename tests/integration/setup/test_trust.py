@@ -38,7 +38,9 @@ SEIZE = """
             RESET SESSION AUTHORIZATION;
         EXCEPTION WHEN insufficient_privilege THEN -- where Postgres runs it for an index
         END;
-        IF (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN ALTER ROLE {app} SUPERUSER; END IF;
+        IF (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN
+            ALTER ROLE {app} SUPERUSER;
+        END IF;
     END $$;
     CREATE FUNCTION norm(text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
     BEGIN
@@ -164,7 +166,8 @@ def test_init_runs_nothing_of_the_application_as_a_superuser(
 
 
 DOMAIN = """
-    CREATE FUNCTION odd(int) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN PERFORM public.seize(); RETURN true; END $$;
+    CREATE FUNCTION odd(int) RETURNS boolean LANGUAGE plpgsql AS
+    $$ BEGIN PERFORM public.seize(); RETURN true; END $$;
     CREATE DOMAIN checked AS int CHECK (odd(VALUE));
     CREATE TYPE composed AS (part checked)
 """

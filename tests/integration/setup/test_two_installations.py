@@ -71,7 +71,8 @@ def test_whose_the_publication_is(place: Workplace) -> None:
         finally:
             place.execute(f"ALTER PUBLICATION {publication} OWNER TO postgres")
     place.execute(
-        'INSERT INTO vectrue.installations SELECT (jsonb_populate_record(one, \'{"prefix": "oth"}\')).*'
+        "INSERT INTO vectrue.installations "
+        """SELECT (jsonb_populate_record(one, '{"prefix": "oth"}')).*"""
         " FROM vectrue.installations AS one"
     )
     assert (

@@ -21,8 +21,8 @@ WHOLE = (
 )
 ROWS = """
     INSERT INTO posts (id, title, body) VALUES
-        (1, 'a title', 'a body'), (2, 'a title', NULL), (3, NULL, 'a body'), (4, NULL, NULL), (5, '', ''),
-        (6, ' ', NULL), (7, 'a title', NULL)
+        (1, 'a title', 'a body'), (2, 'a title', NULL), (3, NULL, 'a body'), (4, NULL, NULL),
+        (5, '', ''), (6, ' ', NULL), (7, 'a title', NULL)
 """
 
 

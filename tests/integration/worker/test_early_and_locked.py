@@ -19,7 +19,8 @@ pytestmark = pytest.mark.stack
 LIVE = {"early_wait_ms": 20, "defer_seconds": 0.2, "defer_limit_seconds": 1}
 BEGUN_BEFORE = """
     SELECT pid FROM pg_stat_activity
-    WHERE backend_type = 'client backend' AND state = 'active' AND query_start < %s AND pid <> pg_backend_pid()
+    WHERE backend_type = 'client backend' AND state = 'active' AND query_start < %s
+        AND pid <> pg_backend_pid()
 """
 SIMPLE = "(id bigint PRIMARY KEY, body text, embedding vector(64))"
 
@@ -238,7 +239,9 @@ TOUCH = """
     CREATE SEQUENCE tries;
     CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
-        IF NEW.question = 'frozen' THEN RAISE EXCEPTION 'this row is frozen: %', NEW.question; END IF;
+        IF NEW.question = 'frozen' THEN
+            RAISE EXCEPTION 'this row is frozen: %', NEW.question;
+        END IF;
         IF NEW.question = 'deadlock' AND nextval('tries') = 1 THEN RAISE SQLSTATE '40P01'; END IF;
         IF NEW.question = 'deadlock' AND nextval('tries') = 3 THEN RAISE SQLSTATE '40001'; END IF;
         UPDATE topics SET touched = touched + 1 WHERE id = NEW.views;
@@ -327,7 +330,9 @@ def test_one_refused_row_of_a_replay_is_counted_and_its_neighbours_written(
 ARCHIVE = """
     CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
-        IF {} THEN RAISE insufficient_privilege USING MESSAGE = 'archived: ' || NEW.question; END IF;
+        IF {} THEN
+            RAISE insufficient_privilege USING MESSAGE = 'archived: ' || NEW.question;
+        END IF;
         RETURN NEW;
     END $$;
     CREATE TRIGGER refuse BEFORE UPDATE ON questions FOR EACH ROW EXECUTE FUNCTION refuse()

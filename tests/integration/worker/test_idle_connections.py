@@ -27,7 +27,8 @@ Use = Callable[[], object]
 
 END_ALL = """
     SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
-    WHERE datname = current_database() AND pid <> pg_backend_pid() AND left(application_name, 9) = 'vectrue'
+    WHERE datname = current_database() AND pid <> pg_backend_pid()
+        AND left(application_name, 9) = 'vectrue'
 """
 
 

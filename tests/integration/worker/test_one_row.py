@@ -161,11 +161,21 @@ calls that.
 """
 FUNCTIONS = """
     CREATE FUNCTION checked(text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS
-    $$ BEGIN IF $1 <> 'good' THEN RAISE EXCEPTION 'no %%', $1 USING DETAIL = $1, HINT = $1; END IF; RETURN $1; END $$;
+    $$ BEGIN
+        IF $1 <> 'good' THEN
+            RAISE EXCEPTION 'no %%', $1 USING DETAIL = $1, HINT = $1;
+        END IF;
+        RETURN $1;
+    END $$;
     CREATE FUNCTION asserted(text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS
     $$ BEGIN ASSERT $1 = 'good', $1; RETURN $1; END $$;
     CREATE FUNCTION coded(text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS
-    $$ BEGIN IF $1 <> 'good' THEN RAISE EXCEPTION 'no' USING ERRCODE = $1; END IF; RETURN $1; END $$;
+    $$ BEGIN
+        IF $1 <> 'good' THEN
+            RAISE EXCEPTION 'no' USING ERRCODE = $1;
+        END IF;
+        RETURN $1;
+    END $$;
     CREATE FUNCTION run(text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS
     $$ DECLARE made text; BEGIN EXECUTE 'SELECT ' || $1 INTO made; RETURN made; END $$;
 """

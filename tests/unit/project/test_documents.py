@@ -305,7 +305,10 @@ def test_one_module_reads_the_environment() -> None:
 
 def test_one_module_asks_for_the_time() -> None:
     """The time of day, monotonic time and sleeping are connectors/clock.py's alone."""
-    asks = r"time\.(time|monotonic|perf_counter)(_ns)?|time\.sleep|(.*\.)?(datetime\.(now|utcnow|today)|date\.today)"
+    asks = (
+        r"time\.(time|monotonic|perf_counter)(_ns)?|time\.sleep"
+        r"|(.*\.)?(datetime\.(now|utcnow|today)|date\.today)"
+    )
     assert set(users(asks, *PRODUCT, "examples")) == {"connectors/clock.py"}
 
 

@@ -33,7 +33,8 @@ folder = app._options(settings)["datadir"]
 assert str(os.getuid()) in folder, folder
 import huggingface_hub, sentence_transformers
 assert not describe_model(ModelSettings()).present
-assert open_model(ModelSettings(name="lexical", dimensions=8)).encode_documents(["a"]).shape == (1, 8)
+model = open_model(ModelSettings(name="lexical", dimensions=8))
+assert model.encode_documents(["a"]).shape == (1, 8)
 """
 
 

@@ -49,7 +49,10 @@ from tests.support.terminal import shown
 OSC52 = "\x1b]52;c;cm0gLXJm\x07"
 MARKS = "\r\x08\x7f\u202ecba\u2066\u2028b"
 HOSTILE = f"a\x1b]0;OWNED\x1b\\{OSC52}\x9b2J\x1b[31m{MARKS}\nerror: c [link=http://d]e[/] \ud83d"
-SHOWN = "a\\x1b]0;OWNED\\x1b\\\\x1b]52;c;cm0gLXJm\\x07\\x9b2J\\x1b[31m\\x0d\\x08\\x7f\\u202ecba\\u2066\\u2028b"
+SHOWN = (
+    "a\\x1b]0;OWNED\\x1b\\\\x1b]52;c;cm0gLXJm\\x07\\x9b2J\\x1b[31m"
+    "\\x0d\\x08\\x7f\\u202ecba\\u2066\\u2028b"
+)
 LINE = SHOWN + "\\nerror: c [link=http://d]e[/] \\ud83d"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

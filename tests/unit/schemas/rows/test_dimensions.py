@@ -52,8 +52,8 @@ def test_agreement_needs_no_command() -> None:
             {"declared": 32, "held": (32,), "wanted": None},
             (
                 "name a model that fits in [model]; or ALTER TABLE public.q "
-                'ALTER COLUMN "v" TYPE vector(64) USING NULL, which drops all vectors at once, then vectrue init and '
-                "vectrue replay run"
+                'ALTER COLUMN "v" TYPE vector(64) USING NULL, which drops all vectors at once, '
+                "then vectrue init and vectrue replay run"
             ),
         ),
         (

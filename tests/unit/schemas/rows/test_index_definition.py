@@ -47,7 +47,10 @@ def carried(tail: str, old: Vectors = OLD, new: Vectors = NEW) -> str:
                 "hnsw (((public.subvector(embedding, 1, 256))::public.vector(256)) "
                 "public.vector_l2_ops)"
             ),
-            'hnsw (((public.subvector("embedding_v2", 1, 256))::public.vector(256)) public.vector_l2_ops)',
+            (
+                'hnsw (((public.subvector("embedding_v2", 1, 256))::public.vector(256)) '
+                "public.vector_l2_ops)"
+            ),
         ),
         (
             (
@@ -147,7 +150,8 @@ def test_the_statement_quotes_what_it_names() -> None:
     )
     assert served.table == TableName("Q a", "t.t")
     assert served.create('x"y', served.table, concurrently=False, tablespace="fast") == (
-        'CREATE UNIQUE INDEX "x""y" ON ONLY "Q a"."t.t" USING btree (e) TABLESPACE "fast" WHERE (e IS NOT NULL)'
+        'CREATE UNIQUE INDEX "x""y" ON ONLY "Q a"."t.t" USING btree (e) TABLESPACE "fast" '
+        "WHERE (e IS NOT NULL)"
     )
     assert served.create("x", served.table, concurrently=True).startswith(
         'CREATE UNIQUE INDEX CONCURRENTLY "x" ON "Q a"."t.t" USING btree'

@@ -133,7 +133,10 @@ def test_a_table_that_is_not_configured_is_refused_with_those_that_are() -> None
     settings = load(
         tables=[{"name": "app.notes", "text": "x"}, {"name": "public.words", "text": "x"}]
     )
-    said = r"table public\.notes is not among \[\[tables\]\]: correct --table: app\.notes, public\.words"
+    said = (
+        r"table public\.notes is not among \[\[tables\]\]: "
+        r"correct --table: app\.notes, public\.words"
+    )
     for ask in (
         settings.only,
         lambda tables: targets.choose(settings, None, tables),  # type: ignore[arg-type]  # nothing is asked

@@ -179,7 +179,6 @@ def test_a_warning_says_what_to_do() -> None:
         == f"{start} were covered 45.0 s ago: {counts}; replay run 7 is filling them"
     )
     aside = Searched("public.questions", 10, 8, 0, 2, True).warning()
-    assert (
-        aside
-        == "80.0 % of 10 rows of public.questions are covered: 2 are in quarantine; vectrue dlq list"
+    assert aside == (
+        "80.0 % of 10 rows of public.questions are covered: 2 are in quarantine; vectrue dlq list"
     )
