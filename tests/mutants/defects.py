@@ -19,6 +19,7 @@ from tests.support.root import ROOT
 LIVE = "tests/integration/worker/test_live.py"
 STORE = "tests/contract/test_store.py"
 SYNC = "tests/unit/streams/worker/test_live.py"
+DEFERRALS = "tests/unit/streams/worker/test_deferrals.py"
 STEPS = (
     "tests/unit/streams/worker/test_interleavings.py"
     "::test_two_live_workers_and_an_application_in_every_order"
@@ -80,7 +81,7 @@ _FIVE = (
         "if True:",
         (
             f"{STEPS}[there and back, current row]",
-            f"{SYNC}::test_an_event_that_stays_early_is_deferred_and_its_neighbour_written",
+            f"{DEFERRALS}::test_an_event_that_stays_early_is_deferred_and_its_neighbour_written",
             "tests/integration/worker/test_early_and_locked.py::test_commits_that_wait_for_a_standby_for_longer_than_every_bound",
         ),
     ),
@@ -179,7 +180,10 @@ _OF_THE_LANES = (
         "streams/worker/live.py",
         "        self._retry.call(self._outbox.send_deferred, rows)\n\n",
         "\n",
-        (f"{STEPS}[an edit, new row]", f"{SYNC}::test_a_locked_row_is_deferred_and_written_later"),
+        (
+            f"{STEPS}[an edit, new row]",
+            f"{DEFERRALS}::test_a_locked_row_is_deferred_and_written_later",
+        ),
     ),
     Defect(
         "transaction ids not extended to 64 bits",

@@ -18,7 +18,7 @@ _OF_A_BATCH = (
         "    return False\n",
         (
             f"{PARTS}::test_a_batch_of_long_texts_is_written_in_parts",
-            f"{PARTS}::test_a_chunk_of_long_texts_moves_in_parts",
+            "tests/unit/streams/worker/test_chunk_parts.py::test_a_chunk_of_long_texts_moves_in_parts",
         ),
     ),
     Defect(

@@ -63,7 +63,7 @@ _OF_WHO_RUNS_IT = (
         "docker-compose.yml",
         "user=vectrue password='${WORKER_PASSWORD:-vectrue-worker}'",
         "user=postgres password='${POSTGRES_PASSWORD:-vectrue}'",
-        ("tests/unit/project/test_compose.py::test_only_init_connects_as_a_superuser",),
+        ("tests/unit/project/test_compose_settings.py::test_only_init_connects_as_a_superuser",),
     ),
     Defect(
         "a worker that asks for its user's name",

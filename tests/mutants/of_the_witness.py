@@ -82,7 +82,7 @@ _OF_THE_WITNESS = (
         "            elif beat.prefix == self._prefix:\n",
         "            else:\n",
         (
-            "tests/unit/schemas/health/test_canary_lane.py::test_beats_are_noted_and_what_is_none_is_handed_on",
+            "tests/unit/streams/worker/watches/test_canary.py::test_beats_are_noted_and_what_is_none_is_handed_on",
             "tests/integration/capture/test_canary.py::test_looks_are_shown_and_foreign_records_are_no_arrivals",
         ),
     ),

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from confluent_kafka import Consumer, Producer
@@ -22,6 +23,8 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # these are e
 from connectors.kafka import acls, rights, topics
 from connectors.kafka.client import client_config
 from connectors.kafka.rights import Right
+from connectors.local.stack import LocalStack
+from tests.support import workplace as workplaces
 from tests.support.waiting import until
 from tests.support.workplace import Workplace
 
@@ -35,6 +38,42 @@ class Endpoints:
     connect_url: str
     kafka_security: Mapping[str, str]
     kafka_admin: Mapping[str, str]
+
+
+def endpoints_of(local: LocalStack) -> Endpoints:
+    """The endpoints of a secure stack."""
+    ends = local.endpoints()
+    return Endpoints(
+        ends.postgres_dsn,
+        ends.bootstrap_servers,
+        ends.connect_url,
+        ends.kafka_security,
+        local.kafka_admin(),
+    )
+
+
+@contextmanager
+def place_with_listed_rights(secure: Endpoints, directory: Path) -> Iterator[Workplace]:
+    """A workplace after `init`: the worker is a role without rights of its own, and Kafka
+    allows what is listed and nothing else.
+    """
+    role = f"worker_{secrets.token_hex(4)}"
+    password = f"pg-{secrets.token_hex(8)}"
+    with workplaces.workplace(secure, directory) as made:
+        admin_dsn = made.settings.postgres.dsn
+        made.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{password}'")
+        made.execute(workplaces.CREATE_QUESTIONS.format(dimensions=64))
+        dsn = f"postgresql://{role}:{password}@{admin_dsn.split('@', 1)[1]}"
+        made.with_settings(postgres={"dsn": dsn, "admin_dsn": admin_dsn})
+        allow(made, everything(made))
+        made.vectrue("init")
+        try:
+            yield made
+        finally:
+            for process in made.processes:
+                process.kill()
+                process.wait()
+            made.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
 
 
 def admin(place: Workplace) -> AdminClient:

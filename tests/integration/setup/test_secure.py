@@ -5,7 +5,6 @@ secure stack of its own.
 """
 
 import os
-import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,10 +29,11 @@ from tests.support import workplace as workplaces
 from tests.support.secure import (
     Endpoints,
     allow,
-    everything,
+    endpoints_of,
     exactly,
     granted,
     names_of,
+    place_with_listed_rights,
     send_nonsense,
     sent,
     stop,
@@ -66,38 +66,14 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
 @pytest.fixture(scope="module")
 def secure(local: LocalStack) -> Endpoints:
     """Its endpoints."""
-    ends = local.endpoints()
-    return Endpoints(
-        ends.postgres_dsn,
-        ends.bootstrap_servers,
-        ends.connect_url,
-        ends.kafka_security,
-        local.kafka_admin(),
-    )
+    return endpoints_of(local)
 
 
 @pytest.fixture(scope="module")
 def place(secure: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
-    """A workplace after `init`: the worker is a role without rights of its own, Kafka
-    allows the list and no more.
-    """
-    role = f"worker_{secrets.token_hex(4)}"
-    password = f"pg-{secrets.token_hex(8)}"
-    with workplaces.workplace(secure, tmp_path_factory.mktemp("place")) as made:
-        admin_dsn = made.settings.postgres.dsn
-        made.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{password}'")
-        made.execute(workplaces.CREATE_QUESTIONS.format(dimensions=64))
-        dsn = f"postgresql://{role}:{password}@{admin_dsn.split('@', 1)[1]}"
-        made.with_settings(postgres={"dsn": dsn, "admin_dsn": admin_dsn})
-        allow(made, everything(made))
-        made.vectrue("init")
-        try:
-            yield made
-        finally:
-            for process in made.processes:
-                process.kill()
-                process.wait()
-            made.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
+    """A workplace after `init`, with the listed rights only."""
+    with place_with_listed_rights(secure, tmp_path_factory.mktemp("place")) as made:
+        yield made
 
 
 def test_the_whole_path_with_the_listed_rights_only(place: Workplace, local: LocalStack) -> None:

@@ -1,6 +1,4 @@
-"""`vectrue init` as a superuser: nothing that a role with fewer rights has made runs
-with a superuser's.
-"""
+"""`vectrue init` as a superuser runs nothing of a role with fewer rights as that superuser."""
 
 import secrets
 from collections.abc import Iterator

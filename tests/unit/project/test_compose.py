@@ -6,22 +6,16 @@ compose-spec.json is the published schema of the Compose Specification
 """
 
 import json
-import os
 import re
 import tomllib
 from pathlib import Path
 from typing import Any
 
-import click
 import jsonschema
 import pytest
-import typer
-from psycopg2.extensions import parse_dsn
 
 from connectors.local.machine import properties, versions
 from connectors.local.services.postgres import Postgres
-from schemas.settings.reading import Settings, load
-from streams.cli.main import app
 from tests.support import containers
 from tests.support.root import ROOT
 
@@ -39,19 +33,6 @@ CONNECT_NAMED = {
     "VALUE_CONVERTER": "org.apache.kafka.connect.json.JsonConverter",
     "OFFSET_FLUSH_INTERVAL_MS": "60000",
 }
-
-
-@pytest.fixture
-def compose() -> dict[str, Any]:
-    """docker-compose.yml as it is with nothing set."""
-    return containers.compose({})
-
-
-@pytest.fixture
-def services(compose: dict[str, Any]) -> dict[str, Any]:
-    """Its services."""
-    services: dict[str, Any] = compose["services"]
-    return services
 
 
 def test_it_follows_the_compose_schema(compose: dict[str, Any]) -> None:
@@ -215,118 +196,6 @@ def test_ports_are_published_on_loopback_only(services: dict[str, Any]) -> None:
     assert published == [f"127.0.0.1:{port}:{port}" for port in containers.PORTS.values()]
 
 
-def test_the_workers_find_everything(
-    services: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The variables and the mounted vectrue.toml are valid settings that name the other
-    services.
-    """
-    live = _settings("worker-live", services, monkeypatch)
-    assert live.model.name == "BAAI/bge-m3"
-    assert live.model.dimensions == 1024
-    place = {"host": "postgres", "port": "5432", "dbname": properties.DATABASE}
-    assert parse_dsn(live.postgres.dsn) == {
-        **place,
-        "user": "vectrue",
-        "password": "vectrue-worker",
-    }
-    assert live.kafka.bootstrap_servers == services["connect"]["environment"]["BOOTSTRAP_SERVERS"]
-    assert live.connect.url == "http://connect:8083"
-    assert (live.connect.database_host, live.connect.database_port) == ("postgres", 5432)
-    assert [table.name for table in live.tables] == ["public.questions", "public.answer_bank"]
-    assert (live.metrics.live_port, live.metrics.replay_port) == (9464, None)
-    replay = _settings("worker-replay", services, monkeypatch)
-    assert (replay.metrics.live_port, replay.metrics.replay_port) == (None, 9464)
-
-
-def test_only_init_connects_as_a_superuser(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Workers know one login, that of a role which is made without any rights, and
-    `init` grants to it.
-    """
-    script = (ROOT / "ops/docker/worker.sql").read_text(encoding="utf-8")
-    made = re.search(
-        r"^CREATE ROLE (\w+) LOGIN NOSUPERUSER PASSWORD :'password';$", script, re.MULTILINE
-    )
-    assert made
-    secret = "what-only-init-may-know"
-    services = containers.compose({"POSTGRES_PASSWORD": secret})["services"]
-    for name in ONE_SHOT | WORKERS.keys():
-        postgres = _settings(name, services, monkeypatch).postgres
-        assert parse_dsn(postgres.dsn)["user"] == made[1]
-        if name == "init":
-            assert parse_dsn(postgres.admin_dsn or "") == {
-                **parse_dsn(postgres.dsn),
-                "user": "postgres",
-                "password": secret,
-            }
-        else:
-            assert postgres.admin_dsn is None
-            assert secret not in json.dumps(services[name])
-    password = parse_dsn(services["init"]["environment"]["VECTRUE_POSTGRES__DSN"])["password"]
-    assert services["postgres"]["environment"]["WORKER_PASSWORD"] == password
-
-
-def test_every_variable_of_vectrue_is_a_setting(services: dict[str, Any]) -> None:
-    """A misspelt VECTRUE_ variable would be ignored without an error; there is none."""
-    for name in ONE_SHOT | WORKERS.keys():
-        for variable in services[name]["environment"]:
-            section, field = variable.removeprefix("VECTRUE_").lower().split("__")
-            annotation = Settings.model_fields[section].annotation
-            assert annotation is not None
-            assert field in annotation.model_fields, variable
-
-
-def test_what_the_user_sets_arrives() -> None:
-    """Password, ports, model and torch build come from the environment, everywhere they
-    are used.
-    """
-    chosen = {
-        "POSTGRES_PASSWORD": "p@ss/:?",
-        "WORKER_PASSWORD": "w#r k=1",
-        "POSTGRES_PORT": "1",
-        "KAFKA_PORT": "2",
-        "CONNECT_PORT": "3",
-        "VECTRUE_MODEL__NAME": "lexical",
-        "VECTRUE_MODEL__DIMENSIONS": "64",
-        "TORCH": "default",
-    }
-    services = containers.compose(chosen)["services"]
-    ports = [services[name]["ports"] for name in containers.PORTS]
-    assert ports == [["127.0.0.1:1:5432"], ["127.0.0.1:2:9092"], ["127.0.0.1:3:8083"]]
-    assert services["postgres"]["environment"]["POSTGRES_PASSWORD"] == "p@ss/:?"
-    assert services["postgres"]["environment"]["WORKER_PASSWORD"] == "w#r k=1"
-    assert (
-        parse_dsn(services["init"]["environment"]["VECTRUE_POSTGRES__ADMIN_DSN"])["password"]
-        == "p@ss/:?"
-    )
-    assert services["model"]["build"]["args"] == {"TORCH": "default"}
-    for name in ONE_SHOT | WORKERS.keys():
-        environment = services[name]["environment"]
-        assert parse_dsn(environment["VECTRUE_POSTGRES__DSN"])["password"] == "w#r k=1"
-        assert (environment["VECTRUE_MODEL__NAME"], environment["VECTRUE_MODEL__DIMENSIONS"]) == (
-            "lexical",
-            "64",
-        )
-
-
-def test_the_commands_exist(services: dict[str, Any]) -> None:
-    """Each container's command is one that the command line takes."""
-    commands = {name: services[name]["command"] for name in ONE_SHOT | WORKERS.keys()}
-    assert commands == {
-        "model": ["model", "pull"],
-        "init": ["init"],
-        "worker-live": ["worker", "--role", "live"],
-        "worker-replay": ["worker", "--role", "replay"],
-    }
-    for words in commands.values():
-        command: Any = typer.main.get_command(app)
-        rest = list(words)
-        while hasattr(command, "get_command"):
-            command = command.get_command(click.Context(command), rest.pop(0))
-            assert command is not None, words
-        command.make_context(words[0], rest)
-
-
 def test_volumes_and_mounts_fit_the_images(compose: dict[str, Any]) -> None:
     """Data lies in named volumes where the images keep it; mounted files exist; weights
     and settings meet the image.
@@ -379,25 +248,6 @@ def test_containers_are_those_of_the_compose_file(services: dict[str, Any]) -> N
         assert all(isinstance(value, str) for value in services[name]["environment"].values())
 
 
-def test_a_variable_without_a_default_is_refused(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """`docker compose up` works with nothing set."""
-    file = tmp_path / "docker-compose.yml"
-    file.write_text(
-        "services: {a: {image: '${IMAGE}', command: ['$$HOME', '${B:-b}']}}", encoding="utf-8"
-    )
-    monkeypatch.setattr(containers, "COMPOSE", file)
-    with pytest.raises(ValueError, match="without a default"):
-        containers.compose({"IMAGE": "x"})
-    file.write_text("services: {a: {command: ['$$HOME', '${B:-b}', '${C:-}']}}", encoding="utf-8")
-    assert containers.compose({"C": "c", "B": ""})["services"]["a"]["command"] == [
-        "$HOME",
-        "b",
-        "c",
-    ]
-
-
 def _listeners(text: str) -> dict[str, tuple[str, str]]:
     found = {}
     for entry in text.split(","):
@@ -413,12 +263,3 @@ def _dotted(name: str) -> str:
 def _mount(text: str) -> tuple[str, str]:
     source, target = text.split(":")[:2]
     return source, target
-
-
-def _settings(name: str, services: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Settings:
-    with monkeypatch.context() as patch:
-        for variable in [v for v in os.environ if v.startswith("VECTRUE_")]:
-            patch.delenv(variable)
-        for variable, value in services[name]["environment"].items():
-            patch.setenv(variable, value)
-        return load(ROOT / "vectrue.toml")

@@ -36,26 +36,6 @@ DOCUMENTS = (
 START = r"(?m)(?:^|\$ |\$\(|&& |bin/)"
 """Where a command begins in a line of code; what a command prints is not meant."""
 
-# In parts, so that this file itself names none.
-HOSTS = tuple(
-    f"{name}.{end}"
-    for name, end in (
-        ("pypi", "org"),
-        ("pythonhosted", "org"),
-        ("maven", "org"),
-        ("maven.apache", "org"),
-        ("sonatype", "org"),
-        ("npmjs", "org"),
-        ("npmjs", "com"),
-        ("yarnpkg", "com"),
-        ("crates", "io"),
-        ("conda", "io"),
-        ("anaconda", "org"),
-        ("anaconda", "com"),
-        ("download.pytorch", "org"),
-    )
-)
-
 
 def read(path: str | Path) -> str:
     return (ROOT / path).read_text(encoding="utf-8")
@@ -357,18 +337,6 @@ def test_python_holds_no_sql_of_several_lines() -> None:
         if "\n" in text and verb.search(text)
     ]
     assert not found, f"SQL of several lines in {', '.join(found)}"
-
-
-def test_no_file_names_a_registry() -> None:
-    """The host of a package registry is whoever installs's own choice: no file of the
-    repository names one.
-    """
-    pattern = re.compile("|".join(rf"\b{re.escape(host)}\b" for host in HOSTS), re.IGNORECASE)
-    found = []
-    for file in repository():
-        text = file.read_bytes().decode("utf-8", errors="replace")
-        found += [f"{file.relative_to(ROOT)} ({match[0]})" for match in pattern.finditer(text)]
-    assert not found, f"registries are named in {', '.join(found)}"
 
 
 def repository() -> Iterator[Path]:

@@ -1,6 +1,4 @@
-"""The canary without any service: its rule, its records, the thread that writes it, the
-lane that notes it.
-"""
+"""The canary without any service: its rule and its records."""
 
 import json
 from dataclasses import replace
@@ -16,31 +14,13 @@ from schemas.health.lag import PartitionLag, SlotLag
 from schemas.health.lag_report import brief, witnessed
 from schemas.health.severity import Severity
 from schemas.health.witness import Beat, Canary, Difference, Look, Witness
-from schemas.messages.record import Record
 from schemas.reports.coverage import Coverage
 from schemas.reports.coverage import verdict as counted
 from schemas.rows.table import TableName
 from schemas.settings.reading import Settings, load
 from streams.operations.witness import transit as came
+from tests.support.canary_records import TOPIC, event, record
 from tests.support.lag import NOW, canary, report, transit, witness
-
-TOPIC = "p.vectrue.canary"
-
-
-def record(value: Any) -> Record:
-    data = value if isinstance(value, bytes) or value is None else json.dumps(value).encode()
-    return Record(TOPIC, 0, 0, None, data, (), round(NOW.timestamp() * 1000) + 30)
-
-
-def event(
-    number: int, *, prefix: Any = "p", seconds_ago: float = 0.0, **row: Any
-) -> dict[str, Any]:
-    sent = NOW - timedelta(seconds=seconds_ago)
-    ms = round(sent.timestamp() * 1000)
-    after = {"prefix": prefix, "beat": number, "sent_at": sent.isoformat().replace("+00:00", "Z")}
-    source = {"schema": "vectrue", "table": "canary", "ts_ms": ms}
-    return {"op": "u", "ts_ms": ms + 10, "source": source, "after": after | row}
-
 
 NOT_KNOWN = "whether it is in Kafka is not known"
 RULES: list[tuple[str, Canary, Severity | None, Stage | None, str]] = [

@@ -1,4 +1,4 @@
-"""What `vectrue replay` reads and shows: rates, keys, the bar, the plan's figures."""
+"""What `vectrue replay` reads and shows: rates, keys, the bar, its options."""
 
 import re
 import shlex
@@ -10,27 +10,22 @@ from uuid import UUID
 import pytest
 import typer
 
-from connectors.postgres.ledger.enumeration import RelationFacts
 from connectors.twins.memory import MemoryClock
 from schemas.duration import parse_past
 from schemas.errors import TransientError, VectrueError
-from schemas.reports.coverage import Coverage
-from schemas.reports.replay import NO_ROWS, Request, Run, ScopeProgress, Survey, parse_rate
+from schemas.reports.replay import Request, Run, ScopeProgress, parse_rate
 from streams.cli.data import replay_options as options
 from streams.cli.data.replay_options import RowChoice
-from streams.cli.formatting import column_name, size
+from streams.cli.formatting import column_name
 from streams.cli.screen import replay_progress
-from streams.cli.screen.replay_page import rate_limit, show_outcome, show_statuses, verdict
-from streams.cli.screen.replay_plan_page import show_plan, show_since
+from streams.cli.screen.replay_page import rate_limit, show_statuses
+from streams.cli.screen.replay_plan_page import show_since
 from streams.cli.screen.replay_progress import RunProgress, figures
 from streams.replay import key_lines
 from streams.replay.control import RunStatus
-from streams.replay.outcome import RunOutcome
-from streams.replay.plan import ReplayPlan, ScopePlan, costs
 from tests.support.screens import drawn
 
 NOW = datetime(2026, 1, 31, 12, 0, 0, 123456, UTC)
-SURVEY = Survey(100, 60, 10, 10, 5, 10, 5, 0, 20.0, 40)
 
 
 def handled(column: str = "embedding", **counts: int) -> ScopeProgress:
@@ -311,153 +306,3 @@ def test_the_options_shown_can_be_typed(where: str) -> None:
     words = shlex.split(request.options)
     assert words[words.index("--where") + 1] == where
     assert parse_past(words[words.index("--since") + 1], NOW) == NOW
-
-
-def test_what_a_run_sends_and_embeds_follows_from_the_states() -> None:
-    """`all` sends every row and embeds what is not current; `--force` embeds all but
-    the blank ones.
-    """
-    asked = [Request("missing"), Request("stale"), Request("all"), Request("all", force=True)]
-    assert [(SURVEY.selected(r), SURVEY.to_embed(r)) for r in asked] == [
-        (10, 10),
-        (25, 25),
-        (100, 25),
-        (100, 90),
-    ]
-
-
-def test_surveys_of_pages_add_up() -> None:
-    """Counts, the mean by the rows that have a text, the largest; nothing is added by
-    no rows.
-    """
-    other = Survey(300, 300, 0, 0, 0, 0, 0, 0, 50.0, 60)
-    both = NO_ROWS + SURVEY + other
-    assert (both.rows, both.current, both.blank, both.largest_bytes) == (400, 360, 10, 60)
-    assert both.mean_bytes == (90 * 20 + 300 * 50) / 390
-    assert NO_ROWS + NO_ROWS == NO_ROWS
-
-
-def test_the_plan_counts_the_vector_its_toast_and_the_row() -> None:
-    """A vector of 1,024 numbers is 4,104 bytes in three pieces; a short one stays in
-    the row.
-    """
-    facts = RelationFacts(heap_bytes=100_000, rows=1000, indexes=1, vector_index=False)
-    wide, narrow = costs(1024, facts, 1000), costs(64, facts, 1000)
-    assert 5400 < wide.disk < 5800  # measured: 5,640
-    assert 6100 < wide.wal < 6700  # measured: 6,402
-    assert 264 + 220 < narrow.disk < 700
-
-
-@pytest.mark.parametrize(
-    ("limit", "said"),
-    [
-        (4.0, "at 4 rows/s, the limit; run r measured no less"),
-        (None, "4 rows/s, as measured in run r"),
-    ],
-)
-def test_a_plan_does_not_take_its_limit_for_what_was_measured(
-    limit: float | None, said: str
-) -> None:
-    """What is asked for now is no figure of an earlier run."""
-    scope = ScopePlan(
-        "public.a", "embedding", "m", True, 9, 0, 0, 0, 9, 9, 1, 9.0, 9, 4.0, "r", 2.0, 9, 9, False
-    )
-    with drawn(None) as written:
-        show_plan(ReplayPlan(Request(rate=limit), (scope,), 2, 2, 30.0))
-    assert f"a: {said}\n" in written.getvalue()
-
-
-@pytest.mark.parametrize(
-    ("value", "shown"), [(None, "-"), (17, "17 B"), (1_234_567, "1.2 MB"), (5e11, "500 GB")]
-)
-def test_sizes_are_shown_for_people(value: float | None, shown: str) -> None:
-    """In steps of 1,000; unknown is `-`."""
-    assert size(value) == shown
-
-
-def covered(rows: int, current: int, column: str = "embedding", **bad: int) -> Coverage:
-    """A column of the same table, `rows - current` of which lack a vector unless they
-    are `bad` otherwise.
-    """
-    states = {
-        "missing": rows - current - sum(bad.values()),
-        "quarantined": 0,
-        "unreadable": 0,
-    } | bad
-    return Coverage(
-        "public.events",
-        column,
-        "m",
-        4,
-        rows,
-        current,
-        stale_text=0,
-        stale_model=0,
-        blank=0,
-        **states,
-    )
-
-
-def test_a_run_ends_with_what_it_handled_and_how_the_table_stands() -> None:
-    """Also where its condition names no row any more, since the run has written them
-    all (`--since 5m`).
-    """
-    run, none_left, whole = UUID(int=1), covered(0, 0), covered(600, 600)
-    since = RunOutcome(run, "done", False, [handled(embedded=281)], [none_left], None, [whole])
-    said = (
-        f"run {run} done: 281 rows handled; 600 of 600 rows of public.events are current or blank"
-    )
-    assert (verdict(since), since.is_true) == (said, True)
-    rest = RunOutcome(
-        run,
-        "done",
-        False,
-        [handled(embedded=1, quarantined=1)],
-        [covered(1, 0, quarantined=1)],
-        None,
-        [covered(600, 590, quarantined=4)],
-    )
-    assert verdict(rest).endswith(
-        "2 rows handled; 590 of 600 rows of public.events are current or blank, 4 are in quarantine"
-    )
-    assert not rest.is_true
-    assert verdict(RunOutcome(None, "done", False, [], [none_left], None, [whole])) == (
-        "nothing to do among the rows asked for: 600 of 600 rows of public.events are current "
-        "or blank"
-    )
-    assert (
-        verdict(RunOutcome(None, "done", False, [], [whole]))
-        == "nothing to do: 600 of 600 rows are current or blank"
-    )
-
-
-def test_a_row_of_a_table_with_two_columns_is_one_row() -> None:
-    """Handled, asked for, good and bad; it is good only where both of its vectors are."""
-    both = [handled(embedded=600), handled("embedding_v2", embedded=598, gone=2)]
-    seen = [covered(600, 600), covered(600, 597, "embedding_v2", quarantined=3)]
-    outcome = RunOutcome(UUID(int=1), "done", False, both, seen)
-    assert verdict(outcome).endswith(
-        "done: 600 rows handled; 597 of 600 rows are current or blank, 3 are in quarantine"
-    )
-    one_more = RunOutcome(
-        UUID(int=1), "done", False, both, [covered(600, 600), covered(601, 601, "embedding_v2")]
-    )
-    assert (one_more.good, one_more.rows, one_more.is_true) == (601, 601, True)
-    named = RunOutcome(UUID(int=1), "done", False, both, [])
-    assert (named.handled, named.good, named.rows, named.gone) == (600, 600, 600, 2)
-
-
-def test_the_columns_of_the_verdict_make_up_what_was_sent() -> None:
-    """Rows that were gone, obsolete or not come to are shown where there are any."""
-    counts: dict[str, Any] = {name: i + 1 for i, name in enumerate(ScopeProgress.__slots__[7:17])}
-    for scope in (
-        handled(**counts, left=5),
-        handled(embedded=577, current=20, changed=1, gone=2),
-        handled(embedded=1),
-    ):
-        with drawn(None) as written:
-            show_outcome(RunOutcome(UUID(int=1), "done", False, [scope], [covered(600, 600)]))
-        heads, cells, *_ = (line.split() for line in written.getvalue().splitlines())
-        shown = dict(zip(heads, cells, strict=True))
-        assert int(shown["SENT"]) == scope.sent == sum(int(shown[head]) for head in heads[3:])
-        assert ("GONE" in shown, "LEFT" in shown) == (scope.gone > 0, scope.sent > scope.done)

@@ -1,4 +1,6 @@
-"""The canary in the live worker: the thread that writes it, the lane that notes it."""
+"""The canary in the worker: the thread that writes its beats, and the lane that notes their
+arrival.
+"""
 
 import threading
 from collections.abc import Sequence
@@ -14,9 +16,9 @@ from schemas.messages.record import Record
 from schemas.settings.sections import DeadLetterSettings
 from streams.worker.dead_letter_limit import DeadLetterLimit
 from streams.worker.watches.canary import CanaryArrivals, CanaryWriter
+from tests.support.canary_records import event, record
 from tests.support.lag import NOW, witness
 from tests.support.waiting import until
-from tests.unit.schemas.health.test_canary import event, record
 
 
 class Desk:
