@@ -23,7 +23,9 @@ from streams.cli.screen.folding import fold
 from streams.cli.screen.tables import Grid
 from tests.support.lag import report
 from tests.support.root import ROOT
-from tests.support.screens import FOLDER, LONG, NAMES, PAGES, WIDTHS, document, drawn, screen
+from tests.support.screens.drawing import WIDTHS, document, drawn, screen
+from tests.support.screens.names import LONG, NAMES
+from tests.support.screens.pages import FOLDER, PAGES
 from tests.support.terminal import shown
 
 KOREAN = ["한글", unicodedata.normalize("NFD", "질문"), "漢字"]

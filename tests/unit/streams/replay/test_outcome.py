@@ -7,7 +7,7 @@ from schemas.reports.coverage import Coverage
 from schemas.reports.replay import ScopeProgress
 from streams.cli.screen.replay_page import show_outcome, verdict
 from streams.replay.outcome import RunOutcome
-from tests.support.screens import drawn
+from tests.support.screens.drawing import drawn
 from tests.unit.streams.replay.test_replay_command import handled
 
 

@@ -9,7 +9,7 @@ from schemas.reports.replay import NO_ROWS, Request, Survey
 from streams.cli.formatting import size
 from streams.cli.screen.replay_plan_page import show_plan
 from streams.replay.plan import ReplayPlan, ScopePlan, costs
-from tests.support.screens import drawn
+from tests.support.screens.drawing import drawn
 
 SURVEY = Survey(100, 60, 10, 10, 5, 10, 5, 0, 20.0, 40)
 

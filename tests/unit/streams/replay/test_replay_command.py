@@ -23,7 +23,7 @@ from streams.cli.screen.replay_plan_page import show_since
 from streams.cli.screen.replay_progress import RunProgress, figures
 from streams.replay import key_lines
 from streams.replay.control import RunStatus
-from tests.support.screens import drawn
+from tests.support.screens.drawing import drawn
 
 NOW = datetime(2026, 1, 31, 12, 0, 0, 123456, UTC)
 
