@@ -9,14 +9,12 @@ Hazards:
 - The first violation ends the campaign: what follows would only blur it.
 """
 
-import subprocess
 import sys
 import traceback
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -24,6 +22,7 @@ from connectors.local.stack import LocalStack
 from schemas.errors import VectrueError
 from tests.soak import letters
 from tests.soak.checker import AWAY, Offsets, Rows
+from tests.soak.convergence import CONVERGE_SECONDS, Convergence
 from tests.soak.faults import Deck, Processes
 from tests.soak.fleet import Fleet
 from tests.soak.hand import ABORTED, ROLLED_BACK
@@ -34,6 +33,7 @@ from tests.soak.moments import Moments
 from tests.soak.network import Network
 from tests.soak.operators import Operators
 from tests.soak.places import Places
+from tests.soak.replays import Replays
 from tests.soak.report import Report
 from tests.soak.tables import LINES, PROBE, TABLES
 from tests.soak.trace import Trace
@@ -42,12 +42,7 @@ from tests.soak.watch import Watch
 from tests.support.proxy import Proxy
 from tests.support.waiting import until
 
-CONVERGE_SECONDS = 300.0
-"""Much longer than it takes, also on a machine with other work: the verdict is on
-truth; time is a figure.
-"""
 _UNAIDED_SECONDS = 90.0
-_COMMAND_SECONDS = 300.0
 _BATCH = 64
 _TRACED = 3
 """Rows that are traced when they are wrong."""
@@ -131,7 +126,10 @@ class Campaign:
         self._watch = Watch(
             self._rows, self._offsets, settings.live_group, topics[-1], settings.deferred_topic
         )
-        self._reached = "nothing"
+        self._convergence = Convergence(
+            self._rows, self._offsets, self._fleet, settings, self._live_topics
+        )
+        self._replays = Replays(self._random, self._rows, self._fleet, self._processes, self.report)
 
     def run(self, bounds: Bounds) -> Report:
         """Run it; the report is there also when it ended early."""
@@ -176,7 +174,7 @@ class Campaign:
         place.
         """
         self._load.resume()
-        self._replay()
+        self._replays.begin()
         self._pass(self._random.uniform(0.3, 1.5))
         self._load.burst()
         self._letters.send(self._random.randrange(4))
@@ -221,39 +219,20 @@ class Campaign:
         self.report.fault_log.append(f"{hit.at:.1f} s  {line}")
         self._say(line)
 
-    def _replay(self, chance: float = 0.5) -> None:
-        """Now and then, start a `replay run` in the background if none runs."""
-        command = self._processes.command
-        if command is not None:
-            if (code := command.poll()) is None:
-                return
-            self.report.command_exits[str(code)] += 1
-            self._processes.command = None
-        if self._random.random() < chance:
-            only = self._unfinished() or self._random.choice(("all", "stale"))
-            self._processes.command = self._fleet.launch(
-                "replay-run", "replay", "run", "--yes", "--only", only
-            )
-
-    def _unfinished(self) -> str | None:
-        """Scope of the run that a killed command left: only a command with the same
-        scope may finish it.
-        """
-        found = self._rows.ask(
-            "SELECT scope FROM vectrue.replays WHERE state NOT IN ('done', 'cancelled')"
-        )
-        return str(found[0][0]) if found else None
-
     def _verdict(self) -> None:
         """Pause, wait until everything is handled, and judge every row."""
         self._load.pause()
         began = self._stage.elapsed()
         try:
-            position = self._position()
-            until(lambda: self._is_handled(position), timeout=CONVERGE_SECONDS, what="lag 0")
+            position = self._convergence.position()
+            until(
+                lambda: self._convergence.is_handled(position),
+                timeout=CONVERGE_SECONDS,
+                what="lag 0",
+            )
         except AssertionError:
             self.report.violations.append(
-                f"I2: not converged after {CONVERGE_SECONDS:g} s: {self._reached}"
+                f"I2: not converged after {CONVERGE_SECONDS:g} s: {self._convergence.reached}"
             )
             with suppress(*AWAY):
                 self._judge_rows()
@@ -279,8 +258,8 @@ class Campaign:
         if not (green := self._verdicts.becomes_green(_UNAIDED_SECONDS)):
             # a command that failed left it: the keeper's log asks an operator to go on
             # with it
-            if self._unfinished():
-                self._replay(chance=1.0)
+            if self._replays.unfinished():
+                self._replays.begin(chance=1.0)
             green = self._verdicts.becomes_green(CONVERGE_SECONDS)
         if self._verdicts.crash is not None:
             raise self._verdicts.crash
@@ -337,46 +316,15 @@ class Campaign:
         self.report.green_while_stuck = len(self._verdicts.violations)
         self.report.violations += [p for p in (*landed, *passed) if p not in self.report.violations]
 
-    def _position(self) -> str:
-        def read() -> str | None:
-            try:
-                return str(self._rows.ask("SELECT pg_current_wal_lsn()")[0][0])
-            except AWAY:
-                return None
-
-        return str(until(read, timeout=30, what="Postgres to answer"))
-
-    def _is_handled(self, position: str) -> bool:
-        """Whether capture has sent everything before the position, and all of it is
-        committed.
-        """
-        try:
-            slot = (
-                "SELECT confirmed_flush_lsn >= %s::pg_lsn, confirmed_flush_lsn::text FROM "
-                "pg_replication_slots"
-            )
-            sent, flushed = self._rows.ask(
-                f"{slot} WHERE slot_name = %s", (position, self._settings.slot)
-            )[0]
-            if not sent:
-                self._reached = f"capture is at {flushed}, the changes end at {position}"
-                return False
-            lag = self._offsets.lag(self._settings.live_group, self._live_topics)
-            self._reached = f"captured, live lag {lag}"
-        except AWAY as error:
-            self._reached = f"a service is away ({error})"
-            return False
-        return lag == 0
-
     def _end(self) -> None:
         """After the last fault: killed replays are finished, a full replay has nothing
         to do, nobody hangs.
         """
         command = self._processes.command
         if command is not None:
-            self._await(command)
-        while (only := self._unfinished()) is not None:
-            if self._command(only) not in (0, 1) or self._unfinished() == only:
+            self._replays.wait_for(command)
+        while (only := self._replays.unfinished()) is not None:
+            if self._replays.run(only) not in (0, 1) or self._replays.unfinished() == only:
                 self.report.violations.append(
                     f"replay run --only {only} did not finish the run that was interrupted"
                 )
@@ -392,59 +340,14 @@ class Campaign:
         )
         encoded = self._fleet.encoded()
         for only in ("stale", "all"):
-            if (code := self._command(only)) != 0:
+            if (code := self._replays.run(only)) != 0:
                 self.report.violations.append(
                     f"I2: replay run --only {only} over true rows exited {code}"
                 )
         if again := self._fleet.encoded() - encoded:
             self.report.violations.append(f"I7: {again} texts encoded by a replay over true rows")
         self._judge_rows()
-        self._still()
-
-    def _command(self, only: str) -> int:
-        return self._await(
-            self._fleet.launch("replay-run", "replay", "run", "--yes", "--only", only)
-        )
-
-    def _await(self, command: "subprocess.Popen[bytes]") -> int:
-        try:
-            code = command.wait(_COMMAND_SECONDS)
-        except subprocess.TimeoutExpired:
-            command.kill()
-            self.report.violations.append(
-                f"I9: replay run did not end within {_COMMAND_SECONDS:g} s"
-            )
-            code = command.wait()
-        self.report.command_exits[str(code)] += 1
-        return code
-
-    def _still(self) -> None:
-        """No lag in any group, and every worker that is alive is a member of its group
-        (I9).
-        """
-        groups = {
-            "live": (self._settings.live_group, self._live_topics),
-            "replay": (self._settings.replay_group, [self._settings.replay_topic]),
-        }
-        for role, (group, topics) in groups.items():
-            try:
-                until(
-                    partial(self._is_still, role, group, topics),
-                    timeout=CONVERGE_SECONDS,
-                    what="a still group",
-                )
-            except AssertionError:
-                self.report.violations.append(f"I9: group {group} at the end: {self._reached}")
-
-    def _is_still(self, role: str, group: str, topics: list[str]) -> bool:
-        alive = len(self._fleet.running(role))
-        try:
-            lag, members = self._offsets.lag(group, topics), self._offsets.members(group)
-        except AWAY as error:
-            self._reached = f"the broker does not say ({error})"
-            return False
-        self._reached = f"lag {lag}, {alive} workers alive, {members} members"
-        return lag == 0 and alive == members == self._fleet.wanted[role]
+        self.report.violations += self._convergence.still()
 
     def _judge(self) -> None:
         """What is told by sums: the ledger, the audit, and the bound on encoded texts."""
