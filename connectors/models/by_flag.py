@@ -1,8 +1,7 @@
-"""A model that flags name and not the settings: what is wrong with it is said of the
-flags, which are what to correct.
+"""A model that flags name, not the settings: errors about it name the flags.
 
-Whoever obeyed a sentence about `model.dimensions` there would change settings that are
-right, and stop the workers.
+Hazard: a sentence about `model.dimensions` would make its reader change settings that
+are right, and stop the workers.
 """
 
 import re
@@ -24,8 +23,9 @@ _WORDS = (
 
 
 def opened(model: ModelSettings) -> Embedder:
-    """The model, whose id and dimensions are known from then on; its weights need not
-    be here where they are known so.
+    """Return the model, with its id and dimensions checked.
+
+    The weights of a known model need not be on this machine.
 
     Args:
         model: as `--model`, `--dimensions` and `--revision` name it.
@@ -33,11 +33,12 @@ def opened(model: ModelSettings) -> Embedder:
     Raises:
         ConfigurationError: there is no such model, or it makes vectors of another
             length; the flag is named.
-        ModelUnavailable: its files are needed and not here, with the command that
-            brings this one here.
+        ModelUnavailable: its files are needed and not on this machine; with the command
+            that fetches them.
     """
     with _named(model):
         found = choose(model)
+        # The record reads the model's files, so what is wrong with them shows here.
         _ = found.record
         return found
 
@@ -53,11 +54,9 @@ def _named(model: ModelSettings) -> Iterator[None]:
     try:
         yield
     except ConfigurationError as error:
-        fix = (
-            None
-            if error.fix is None
-            else _of_flags(error.fix.replace(hub.PULL, hub.pulling(model)))
-        )
+        fix = error.fix
+        if fix is not None:
+            fix = _of_flags(fix.replace(hub.PULL, hub.pulling(model)))
         raise type(error)(_of_flags(error.message), fix=fix) from error
 
 

@@ -1,15 +1,16 @@
-"""A model by its name alone, beside the one that is configured: `vectrue compare` takes
-any two.
+"""A model by its name alone, as `vectrue compare` takes two of them.
 
-`NAME` or `NAME:DIMENSIONS`, where NAME is what `model.name` may be. A model has its
-dimensions in its files; only the lexical stand-in takes any, and `model.dimensions`
-when none is given.
+`NAME` or `NAME:DIMENSIONS`, where NAME is any value of `model.name`. The dimensions of
+a model are in its files. Only the lexical stand-in takes any number, by default that of
+`model.dimensions`.
 
-Hazard: device, batch size and threads are those of [model], so that two models run
-alike; revision and token limit belong to one model, and are left out for another.
+Hazard: device, batch size and threads are those of [model], so that both models run
+under the same conditions. Revision and token limit belong to one model, and are left
+out for another.
 """
 
 from pathlib import Path
+from typing import Any
 
 from connectors.models.e5_small import DIMENSIONS as E5_DIMENSIONS
 from connectors.models.e5_small import E5SmallEmbedder
@@ -24,43 +25,48 @@ _LONGEST_NUMBER = 7
 
 
 def named(name: str, base: ModelSettings) -> ModelSettings:
-    """The settings by which the named model is opened.
+    """Return the settings that open the named model.
 
     Args:
-        name: as above.
+        name: `NAME` or `NAME:DIMENSIONS`.
         base: the `[model]` section.
 
     Raises:
-        ModelUnavailable: it is not on this machine, with the command that brings it
-            there.
-        ConfigurationError: the name can be no model, or its files do not say the
-            dimensions.
+        ModelUnavailable: it is not on this machine; with the command that fetches it.
+        ConfigurationError: the name cannot be a model's, or the model's files do not
+            say the dimensions.
     """
-    before, _, last = name.rpartition(":")
-    given = (
-        int(last)
-        if before
-        and last.isdecimal()
-        and len(last) < _LONGEST_NUMBER
-        and not is_directory(Path(name))
-        else None
-    )
-    bare = name if given is None else before
-    own = {} if bare == base.name else {"revision": None, "max_tokens": None}
-    chosen = base.model_copy(update={"name": bare, **own})
-    dimensions = _dimensions(chosen) if given is None else given
-    if given is not None:
+    bare, given = _split(name)
+    changed: dict[str, Any] = {"name": bare}
+    if bare != base.name:
+        changed.update(revision=None, max_tokens=None)
+    chosen = base.model_copy(update=changed)
+    if given is None:
+        dimensions = _dimensions(chosen)
+    else:
+        dimensions = given
         require(chosen)
-    # a copy would not be validated
+    # Not another copy, which would not be validated.
     return ModelSettings(**{**chosen.model_dump(), "dimensions": dimensions})
 
 
+def _split(name: str) -> tuple[str, int | None]:
+    """Return the name without its dimensions, and the dimensions if there are any."""
+    before, _, last = name.rpartition(":")
+    is_number = last.isdecimal() and len(last) < _LONGEST_NUMBER
+    if before and is_number and not is_directory(Path(name)):
+        return before, int(last)
+    return name, None
+
+
 def require(settings: ModelSettings) -> Path | None:
-    """The folder of the model's weights; None for the lexical stand-in, which has none.
+    """Return the folder of the model's weights; None for the lexical stand-in.
+
+    Args:
+        settings: of the model, which need not be the configured one.
 
     Raises:
-        ModelUnavailable: with a command that fetches this model, which need not be the
-            configured one.
+        ModelUnavailable: it is not on this machine; with the command that fetches it.
     """
     if settings.name == "lexical":
         return None
@@ -75,9 +81,11 @@ def require(settings: ModelSettings) -> Path | None:
 
 def _dimensions(settings: ModelSettings) -> int:
     folder = require(settings)
+    if folder is None:
+        return settings.dimensions
     if settings.name == "multilingual-e5-small":
         return E5_DIMENSIONS
-    dimensions = settings.dimensions if folder is None else read_layout(folder).dimensions
+    dimensions = read_layout(folder).dimensions
     if dimensions is None:
         raise ConfigurationError(
             f"the files of {settings.name} do not say how many dimensions it has",

@@ -1,7 +1,6 @@
-"""Which kind of model the settings name, and what every kind can say of itself beside
-embedding.
+"""Which kind of model the settings name, and what every kind can do beside embedding.
 
-Hazard: nothing is loaded by choosing, and nothing heavy is imported: commands that only
+Hazard: choosing loads nothing and imports nothing heavy, so that commands that only
 compare ids stay fast.
 """
 
@@ -23,17 +22,17 @@ class LocalModel(Embedder, Protocol):
 
     @property
     def max_tokens(self) -> int | None:
-        """Tokens after which a text is cut; None where there is no such limit."""
+        """Tokens after which a text is cut; None: there is no such limit."""
         ...
 
     def own_dimensions(self) -> int | None:
-        """Length of the vectors it makes, whatever the settings say; None: not known
+        """Return the length of its vectors, whatever the settings say; None: not known
         before it is loaded, or any.
         """
         ...
 
     def location(self) -> Path | None:
-        """Where the weights are; None when the model has none.
+        """Return the folder of the weights; None if the model has none.
 
         Raises:
             ModelUnavailable: the weights are not on this machine.
@@ -41,29 +40,28 @@ class LocalModel(Embedder, Protocol):
         ...
 
     def placement(self) -> Placement:
-        """Device and precision that it runs with, and why; may import torch.
+        """Return the device and precision that it runs with, and why; may import torch.
 
         Raises:
-            ConfigurationError: `model.device` is not there.
+            ConfigurationError: this machine has no such `model.device`.
         """
         ...
 
     def footprint(self, placement: Placement) -> Footprint:
-        """Its sizes on disk and, where it is placed, in memory.
+        """Return its sizes on disk and, where it is placed, in memory.
 
         Raises:
-            ModelUnavailable: the weights are not on this machine, and are needed for
-                it.
+            ModelUnavailable: the weights are needed for it and not on this machine.
         """
         ...
 
 
 def choose(settings: ModelSettings, clock: Clock | None = None) -> LocalModel:
-    """The model that the settings name.
+    """Return the model that the settings name.
 
     Args:
         settings: the `[model]` section.
-        clock: times the loading for the log; the system's when None.
+        clock: times the loading for the log; None: the system's.
     """
     if settings.name == "lexical":
         from connectors.models.lexical import LexicalEmbedder

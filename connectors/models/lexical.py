@@ -1,9 +1,9 @@
 """The lexical stand-in: character n-grams hashed into a vector. Instant, offline, the
 same on every machine.
 
-It finds texts that share pieces of words and knows nothing of meaning, so its name and
-every screen say "lexical stand-in". For load and fault tests, and for a demo where no
-model is at hand.
+It finds texts that share pieces of words and knows nothing about meaning, so its name
+and every screen say "lexical stand-in". For load and fault tests, and for a demo
+without a model.
 
 Hazard: other n-gram settings make other vectors; `_SETTINGS` is part of the model id.
 """
@@ -13,7 +13,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from typing_extensions import override
 
+from connectors.models.choice import LocalModel
 from connectors.models.files.fingerprint import record
 from connectors.models.placement import Placement
 from connectors.models.text import prepare
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 _VERSION = "1"
 # Of seven ranges tried on 222 Korean questions, with queries of two fifths of their
 # words, other particles and a missing letter, (2, 3) found 97 % first; (2, 4) 96 %,
-# which is no real difference, and (1, 3) 93 %.
+# too close to call, and (1, 3) 93 %.
 _SETTINGS = {
     "analyzer": "char_wb",
     "ngram_range": (2, 3),
@@ -39,45 +41,62 @@ _SETTINGS = {
 }
 
 
-class LexicalEmbedder:
-    """The lexical stand-in. Documents and queries are treated alike; `model.max_tokens`
-    has no meaning here.
+class LexicalEmbedder(LocalModel):
+    """The lexical stand-in. It treats documents and queries alike, and ignores
+    `model.max_tokens`.
     """
 
     kind = "lexical stand-in"
-    max_tokens: int | None = None
 
     def __init__(self, settings: ModelSettings) -> None:
-        self.dimensions = settings.dimensions
+        self._dimensions = settings.dimensions
         self._vectorizer: HashingVectorizer | None = None
 
     @property
+    @override
+    def dimensions(self) -> int:
+        return self._dimensions
+
+    @property
+    @override
+    def max_tokens(self) -> None:
+        """None: there are no tokens."""
+
+    @property
+    @override
     def model_id(self) -> str:
         """`lexical@1+hash`, the hash over n-gram settings and dimensions."""
         return self.record.model
 
     @property
+    @override
     def record(self) -> ModelRecord:
-        """As the port says; there are no tokens."""
         numbers = {**_SETTINGS, "dimensions": self.dimensions}
         return record("lexical", _VERSION, numbers, dimensions=self.dimensions)
 
+    @override
     def own_dimensions(self) -> None:
-        """Any: it makes what `model.dimensions` says."""
+        """Return None: it makes vectors of any length."""
 
+    @override
     def location(self) -> None:
-        """There are no weights."""
+        """Return None: there are no weights."""
 
+    @override
     def placement(self) -> Placement:
-        """The CPU, whatever is asked for."""
         return Placement(
-            "cpu", "it hashes, there is no network", "float32", "the kind of its counts"
+            device="cpu",
+            device_why="it hashes, there is no network",
+            dtype="float32",
+            dtype_why="the kind of its counts",
         )
 
+    @override
     def footprint(self, _placement: Placement) -> Footprint:
-        """It takes next to nothing."""
+        """Return no sizes: it takes next to nothing."""
         return Footprint()
 
+    @override
     def load(self) -> None:
         """Import scikit-learn (about 2 s, once per process)."""
         self._loaded()
@@ -92,35 +111,37 @@ class LexicalEmbedder:
             )
         return self._vectorizer
 
+    @override
     def unload(self) -> None:
-        """Forget the vectorizer, which holds next to nothing."""
         self._vectorizer = None
 
+    @override
     def encode_documents(self, texts: Sequence[str]) -> Vector:
-        """Embed stored texts: float32[n, dimensions], unit length."""
         if not texts:
             return np.empty((0, self.dimensions), np.float32)
         texts = prepare(texts, None)
         rows = self._loaded().transform(texts).toarray()
-        # Signed counts can cancel out, and white space other than ASCII has no n-grams:
-        # such a text gets a direction of its own.
+        # Signed counts can cancel out, and white space other than ASCII has no n-grams.
+        # Such a text gets a direction of its own.
         for index in np.flatnonzero(~rows.any(axis=1)).tolist():
             rows[index, _slot(texts[index], self.dimensions)] = 1.0
         return unit_rows(rows, texts, self.dimensions)
 
+    @override
     def encode_query(self, text: str) -> Vector:
-        """Embed a search query: float32[dimensions], unit length."""
         query: Vector = self.encode_documents([text])[0]
         return query
 
+    @override
     def encode_queries(self, texts: Sequence[str]) -> Vector:
-        """Embed search queries, as documents."""
         return self.encode_documents(texts)
 
+    @override
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """Words: there is no tokenizer."""
+        """Count words, since there is no tokenizer."""
         return [len(text.split()) for text in texts]
 
 
 def _slot(text: str, dimensions: int) -> int:
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") % dimensions
+    digest = hashlib.sha256(text.encode()).digest()
+    return int.from_bytes(digest[:8], "big") % dimensions

@@ -1,9 +1,11 @@
-"""Where a network runs and in which precision, with the reason for each, which `vectrue
-model info` prints.
+"""Where a network runs and in which precision, with the reasons that `vectrue model
+info` prints.
 
-Hazards: bfloat16 keeps float32's range, while bge-m3 overflows to NaN in float16 for
-some texts; so float16 is no choice here. On a CPU without instructions for it bfloat16
-is up to 100 times slower than float32, so `auto` never chooses it on a CPU.
+Hazards:
+- bge-m3 overflows to NaN in float16 for some texts, so float16 cannot be chosen.
+  bfloat16 has the range of float32.
+- On a CPU without instructions for it, bfloat16 is up to 100 times slower than float32,
+  so `auto` never chooses it on a CPU.
 """
 
 from dataclasses import dataclass
@@ -28,7 +30,7 @@ class Placement:
     device: str
     device_why: str
     dtype: str
-    """`float32`, `bfloat16`, or what a model that has no choice uses."""
+    """`float32`, `bfloat16`, or what a model without a choice uses."""
     dtype_why: str
 
 
@@ -36,8 +38,11 @@ def place(settings: ModelSettings) -> Placement:
     """Choose device and precision for a PyTorch network; imports torch (seconds, once
     per process).
 
+    Args:
+        settings: the `[model]` section.
+
     Raises:
-        ConfigurationError: PyTorch does not know the device, or it is not there.
+        ConfigurationError: PyTorch does not know the device, or this machine has none.
     """
     device, device_why = choose_device(settings.device)
     dtype, dtype_why = choose_dtype(settings, device)
@@ -45,65 +50,74 @@ def place(settings: ModelSettings) -> Placement:
 
 
 def choose_device(wanted: str) -> tuple[str, str]:
-    """Name the device to run on, and why.
+    """Return the device to run on, and why.
 
     Args:
-        wanted: `auto` (CUDA where there is one, else Apple's GPU, else the CPU) or a
+        wanted: `auto` (CUDA if there is one, else Apple's GPU, else the CPU) or a
             device as PyTorch names it.
 
     Raises:
-        ConfigurationError: PyTorch does not know the device, or it is not there.
+        ConfigurationError: PyTorch does not know the device, or this machine has none.
     """
     with extras.needed("the model"):
         import torch
 
-    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+    cuda = torch.cuda.is_available()
+    mps = torch.backends.mps.is_available()
     if wanted == "auto":
         if cuda:
-            return "cuda", f"model.device is auto, and PyTorch sees {torch.cuda.get_device_name()}"
+            name = torch.cuda.get_device_name()
+            return "cuda", f"model.device is auto, and PyTorch sees {name}"
         if mps:
-            return "mps", "model.device is auto, and there is no CUDA device but Apple's GPU"
+            return "mps", "model.device is auto, and PyTorch sees no CUDA but Apple's GPU"
         return "cpu", "model.device is auto, and PyTorch sees no GPU"
     try:
         kind = torch.device(wanted).type
     except RuntimeError as error:
         raise ConfigurationError(
-            f"model.device is {wanted}, which is no device", fix="set model.device = auto"
+            f"model.device is {wanted}, which is not a device",
+            fix="set model.device = auto",
         ) from error
-    if not {"cuda": cuda, "mps": mps}.get(kind, kind == "cpu"):
+    if not {"cpu": True, "cuda": cuda, "mps": mps}.get(kind, False):
         raise ConfigurationError(
-            f"model.device is {wanted}, and this machine has none", fix="set model.device = auto"
+            f"model.device is {wanted}, and this machine has none",
+            fix="set model.device = auto",
         )
     return wanted, f"model.device is {wanted}"
 
 
 def choose_dtype(settings: ModelSettings, device: str) -> tuple[Precision, str]:
-    """Precision of the network on a device, and why."""
+    """Return the precision of the network on a device, and why.
+
+    Args:
+        settings: the `[model]` section.
+        device: as `choose_device` returned it.
+    """
     if settings.dtype == "auto":
         return _automatic(device)
-    by = (
-        "model.low_memory is true" if settings.low_memory and settings.dtype == "bfloat16" else None
-    )
-    why = by or f"model.dtype is {settings.dtype}"
-    if settings.dtype == "bfloat16" and device == "cpu" and cpu_has_bfloat16() is False:
-        why += "; this CPU has no instructions for it and is many times slower: model.dtype = float32 is the cure"
+    half = settings.dtype == "bfloat16"
+    why = f"model.dtype is {settings.dtype}"
+    if half and settings.low_memory:
+        why = "model.low_memory is true"
+    # False, not None: a system that does not say gets no warning.
+    if half and device == "cpu" and cpu_has_bfloat16() is False:
+        why += (
+            "; this CPU has no instructions for it and is many times slower: "
+            "set model.dtype = float32"
+        )
     return settings.dtype, why
 
 
 def cpu_has_bfloat16() -> bool | None:
-    """Whether the CPU computes bfloat16 by itself; None where the system does not say."""
+    """Return whether the CPU computes bfloat16 itself; None: the system does not say."""
     if not _CPUINFO.is_file():
         return None
     lines = _CPUINFO.read_text(encoding="ascii", errors="replace").splitlines()
-    flags = next(
-        (
-            line.partition(":")[2].split()
-            for line in lines
-            if line.lower().startswith(("flags", "features"))
-        ),
-        None,
-    )
-    return None if flags is None else not _NATIVE_FLAGS.isdisjoint(flags)
+    for line in lines:
+        if line.lower().startswith(("flags", "features")):
+            flags = line.partition(":")[2].split()
+            return not _NATIVE_FLAGS.isdisjoint(flags)
+    return None
 
 
 def _automatic(device: str) -> tuple[Precision, str]:
@@ -112,5 +126,5 @@ def _automatic(device: str) -> tuple[Precision, str]:
     if not device.startswith("cuda"):
         return "float32", "model.dtype is auto, which is bfloat16 on CUDA devices only"
     if torch.cuda.is_bf16_supported(including_emulation=False):
-        return "bfloat16", "model.dtype is auto, and the CUDA device computes it by itself"
-    return "float32", "model.dtype is auto, and the CUDA device has no bfloat16 of its own"
+        return "bfloat16", "model.dtype is auto, and the CUDA device supports it"
+    return "float32", "model.dtype is auto, and the CUDA device has no bfloat16"

@@ -1,13 +1,11 @@
-"""How a text is treated before any model sees it, stored texts and queries alike:
-composed, and cut to what counts.
+"""What happens to every text before a model gets it: it is composed, and cut.
 
-The normal form is NFC (Unicode Standard Annex 15): the same sentence of Korean, typed
-on a Mac and on Windows, is one text. Its version is part of the model id
+The normal form is NFC (Unicode Standard Annex 15): the same Korean sentence, typed on a
+Mac and on Windows, is one text. Its version is part of the model id
 (fingerprint.TEXT_VERSION).
 
-Hazard: a tokenizer reads a whole text before it cuts the tokens, at about 50 bytes a
-character; so the text is cut first. White space alone can fill what is left, since most
-tokenizers make no token of it.
+Hazard: a tokenizer reads a whole text, at about 50 bytes a character, before it cuts
+the tokens. So the text is cut first.
 """
 
 import re
@@ -19,23 +17,23 @@ from schemas.rows.document import BLANK_WITHIN, NOT_BLANK
 
 
 def prepare(texts: Sequence[str], max_tokens: int | None) -> list[str]:
-    """The texts in their normal form.
+    """Return the texts in their normal form.
 
     Args:
-        texts: as they are stored, or as somebody searches.
+        texts: stored texts, or queries.
         max_tokens: of the model; None: as many characters as are ever read.
     """
     longest = BLANK_WITHIN if max_tokens is None else max_tokens * LONGEST_TOKEN
-    return [
-        unicodedata.normalize("NFC", _start(text, longest) if len(text) > longest else text)
-        for text in texts
-    ]
+    prepared = []
+    for text in texts:
+        used = _start(text, longest) if len(text) > longest else text
+        prepared.append(unicodedata.normalize("NFC", used))
+    return prepared
 
 
 def _start(text: str, longest: int) -> str:
-    """So many characters from the first one on that shows something: what is before it
-    would fill them.
-    """
+    """Return as many characters, from the first one on that is visible."""
+    # Most tokenizers make no token of white space, which alone could fill the start.
     seen = re.search(NOT_BLANK, text[:BLANK_WITHIN])
     begin = seen.start() if seen else 0
     return text[begin : begin + longest]

@@ -1,9 +1,9 @@
-"""The checks that every vector passes before it leaves a model, and those of the
-settings against the model.
+"""Checks of every vector before it leaves a model, and of the settings against the
+model.
 
-Models return NaN for some texts in half precision, and normalise in the precision they
-run in, which is up to 2e-4 off unit length in bfloat16. So the last step is always
-here, in float32.
+Hazard: models return NaN for some texts in half precision, and normalise in the
+precision they run in, which is up to 2e-4 off unit length in bfloat16. So the last step
+is always here, in float32.
 """
 
 from collections.abc import Sequence
@@ -23,25 +23,23 @@ def unit_rows(raw: NDArray[np.floating[Any]], texts: Sequence[str], dimensions: 
 
     Args:
         raw: floating[n, dimensions] as the model made them.
-        texts: the n texts, for the message only.
+        texts: the n texts, for error messages only.
         dimensions: length that each row must have.
 
     Returns:
         float32[n, dimensions], finite, unit length within `UNIT_TOLERANCE`.
 
     Raises:
-        PoisonText: not one row for each text; or a row is not finite or has no
-            direction, named by its index and its text's length.
+        PoisonText: there is not one row for each text, or a row is not finite or has no
+            direction. The error names its index and the length of its text.
         TargetMismatch: the rows have another length than the model's files say.
     """
-    if raw.shape != (len(texts), dimensions):
-        said = (
-            f"the model returned an array of shape {raw.shape} instead of "
-            f"{(len(texts), dimensions)}"
-        )
+    expected = (len(texts), dimensions)
+    if raw.shape != expected:
+        said = f"the model returned an array of shape {raw.shape} instead of {expected}"
         if raw.shape[1:] != (dimensions,):
             raise TargetMismatch(said, fix="correct model.dimensions, or the model's folder")
-        # some texts may be the reason: they are told apart from the others
+        # Some of the texts may be the cause; the caller bisects to find them.
         raise PoisonText(said)
     rows: Vector = raw.astype(np.float32)
     # In float64, because the square of a large float32 is not finite.
@@ -54,7 +52,8 @@ def unit_rows(raw: NDArray[np.floating[Any]], texts: Sequence[str], dimensions: 
     if bad.any():
         first = int(np.argmax(bad))
         problem = "has no direction" if np.isfinite(lengths[first]) else "is not finite"
-        raise PoisonText(f"the vector of text {first} ({len(texts[first])} characters) {problem}")
+        characters = len(texts[first])
+        raise PoisonText(f"the vector of text {first} ({characters} characters) {problem}")
     return unit
 
 
@@ -66,24 +65,25 @@ def check_dimensions(settings: ModelSettings, dimensions: int) -> None:
     """
     if settings.dimensions != dimensions:
         raise TargetMismatch(
-            (
-                f"model.dimensions is {settings.dimensions}, but {settings.name} makes vectors of "
-                f"{dimensions} dimensions"
-            ),
+            f"model.dimensions is {settings.dimensions}, but {settings.name} makes "
+            f"vectors of {dimensions} dimensions",
             fix=f"set model.dimensions = {dimensions}, or choose another model.name",
         )
 
 
 def check_max_tokens(settings: ModelSettings, limit: int | None) -> int | None:
-    """Settle where texts are cut: `model.max_tokens`, or the model's own limit when
-    unset.
+    """Return where texts are cut: `model.max_tokens`, or the model's own limit if unset.
+
+    Args:
+        settings: the `[model]` section.
+        limit: the model's own; None: it has none.
 
     Raises:
         ConfigurationError: the setting is more than the model takes.
     """
     wanted = settings.max_tokens
     if settings.low_memory and wanted == LOW_MEMORY_TOKENS and limit is not None:
-        # That a model takes less is no fault of a setting that nobody made.
+        # No one set this limit: low_memory did, so a model that takes less is right.
         wanted = min(wanted, limit)
     if wanted is not None and limit is not None and wanted > limit:
         raise ConfigurationError(

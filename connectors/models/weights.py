@@ -2,21 +2,30 @@
 them.
 
 Hazard: the memory of a batch is an estimate of the worst case, in which every text is
-as long as the limit. What a process really took is measured by `vectrue model check`.
+as long as the limit. `vectrue model check` measures what a process really takes.
 """
 
-import json
 import math
-import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-from connectors.models.files.layout import main_folder, needed_files, read_json
+from connectors.models.files.layout import (
+    files_below,
+    main_folder,
+    needed_files,
+    read_json,
+)
 from connectors.models.placement import Placement
+from schemas import extras
 from schemas.errors import ModelUnavailable
 
 ITEM_BYTES = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2}
-_SAFETENSORS = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+_SAFETENSORS = {
+    "F64": "float64",
+    "F32": "float32",
+    "F16": "float16",
+    "BF16": "bfloat16",
+}
 _NAMES = ("model.safetensors", "pytorch_model.bin")
 _SLOT_BYTES = 50_000
 """Of one token in a batch, at a width of 1,024 and with PyTorch's fused attention.
@@ -35,11 +44,8 @@ bfloat16; measured were 2.6 GB, since of the vocabulary only words that occur ar
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """The network's own weights: their files, how many numbers are in them, and of
-    which kind.
-    """
+    """How many numbers are in the network, and in which precision they are stored."""
 
-    files: tuple[Path, ...]
     parameters: int
     dtype: str
 
@@ -57,48 +63,46 @@ class Footprint:
     libraries.
     """
     load_peak_bytes: int | None = None
-    """The same while it is loaded: with another precision on disk both are there for a
-    moment.
+    """The same while it is loaded: if the files have another precision, both are in
+    memory for a moment.
     """
     batch_bytes: int | None = None
-    """What the largest batch takes beside it: `model.batch_size` texts, each as long as
-    the limit.
+    """What the largest batch takes in addition: `model.batch_size` texts, each as long
+    as the limit.
     """
 
 
 def read_weights(folder: Path) -> Weights:
-    """Find the network's weights in a model's folder: the files that transformers would
-    load, in its order.
+    """Count the network's weights in a model's folder.
+
+    Args:
+        folder: of the model, which is on this machine.
 
     Raises:
         ModelUnavailable: a file is damaged.
     """
     home = main_folder(folder)
-    files = next(filter(None, (_listed(home, name) for name in _NAMES)), ())
+    files = _weight_files(home)
     if files and files[0].suffix == ".safetensors":
-        tensors = [tensor for file in files for tensor in _header(file)]
-        kinds = [_SAFETENSORS[kind] for kind, _ in tensors if kind in _SAFETENSORS]
-        return Weights(files, sum(count for _, count in tensors), kinds[0] if kinds else "float32")
+        return _read_headers(files)
     config = read_json(home / "config.json")
-    dtype = str(config.get("dtype") or config.get("torch_dtype") or "float32").removeprefix(
-        "torch."
-    )
-    # The few thousand bytes of names beside the numbers do not count.
-    return Weights(
-        files, sum(file.stat().st_size for file in files) // ITEM_BYTES.get(dtype, 4), dtype
-    )
+    stated = str(config.get("dtype") or config.get("torch_dtype") or "float32")
+    dtype = stated.removeprefix("torch.")
+    # A pickle also holds the names of the tensors: a few thousand bytes, not counted.
+    stored = sum(file.stat().st_size for file in files)
+    return Weights(stored // ITEM_BYTES.get(dtype, 4), dtype)
 
 
 def disk_bytes(folder: Path) -> int:
     """Size of the files that loading needs."""
-    names = [f.relative_to(folder).as_posix() for f in folder.rglob("*") if f.is_file()]
-    return sum((folder / name).stat().st_size for name in needed_files(names))
+    needed = needed_files(files_below(folder))
+    return sum((folder / name).stat().st_size for name in needed)
 
 
 def footprint(
     weights: Weights, placement: Placement, *, tokens: int | None, width: int | None
 ) -> Footprint:
-    """Work out what a network takes where it is placed.
+    """Work out how much memory a network takes where it is placed.
 
     Args:
         weights: what is stored.
@@ -106,46 +110,54 @@ def footprint(
         tokens: of the largest batch, padding included; None: there is no limit.
         width: length of a token's vector inside the network; None: not known.
     """
-    libraries = 0 if placement.device.startswith("cuda") else _LIBRARIES_BYTES
     loaded = weights.parameters * ITEM_BYTES[placement.dtype]
-    # What is converted is converted in the process's memory, whatever the device.
-    beside = (
-        0
-        if weights.dtype == placement.dtype
-        else weights.parameters * ITEM_BYTES.get(weights.dtype, 4)
-    )
-    batch = (
-        None
-        if tokens is None or width is None
-        else math.ceil(tokens * _SLOT_BYTES * width / _WIDTH)
-    )
+    if not placement.device.startswith("cuda"):
+        loaded += _LIBRARIES_BYTES
+    peak = loaded
+    if weights.dtype != placement.dtype:
+        # Conversion happens in the process's memory, whatever the device.
+        peak += weights.parameters * ITEM_BYTES.get(weights.dtype, 4)
+    batch = None
+    if tokens is not None and width is not None:
+        batch = math.ceil(tokens * _SLOT_BYTES * width / _WIDTH)
     return Footprint(
-        weights.parameters, None, libraries + loaded, libraries + loaded + beside, batch
+        parameters=weights.parameters,
+        memory_bytes=loaded,
+        load_peak_bytes=peak,
+        batch_bytes=batch,
     )
 
 
-def _listed(home: Path, name: str) -> tuple[Path, ...]:
-    """The file of this name, or those that its index lists; none where there is
-    neither.
+def _weight_files(home: Path) -> list[Path]:
+    """Return the files that transformers would load, in its order; empty if there are
+    none.
     """
-    if (home / name).is_file():
-        return (home / name,)
-    shards = set(read_json(home / f"{name}.index.json").get("weight_map", {}).values())
-    return tuple(home / shard for shard in sorted(shards))
+    for name in _NAMES:
+        if (home / name).is_file():
+            return [home / name]
+        shards = read_json(home / f"{name}.index.json").get("weight_map", {}).values()
+        if shards:
+            return [home / shard for shard in sorted(set(shards))]
+    return []
 
 
-def _header(file: Path) -> list[tuple[str, int]]:
-    """Kind and count of each tensor in a safetensors file, from its header."""
-    try:
-        with file.open("rb") as stream:
-            [length] = struct.unpack("<Q", stream.read(8))
-            header = json.loads(stream.read(length))
-        return [
-            (t["dtype"], math.prod(t["shape"]))
-            for name, t in header.items()
-            if name != "__metadata__"
-        ]
-    except (struct.error, ValueError, KeyError) as error:
-        raise ModelUnavailable(
-            f"{file} is no file of weights", fix="fetch the model again"
-        ) from error
+def _read_headers(files: list[Path]) -> Weights:
+    """Count the weights in safetensors files, whose headers name each tensor."""
+    with extras.needed("the model"):
+        from safetensors import SafetensorError, safe_open
+
+    parameters = 0
+    dtype = ""
+    for file in files:
+        try:
+            # The numbers themselves are not read, so numpy need not know bfloat16.
+            with safe_open(file, framework="numpy") as opened:
+                for name in opened.offset_keys():
+                    tensor = opened.get_slice(name)
+                    parameters += math.prod(tensor.get_shape())
+                    dtype = dtype or _SAFETENSORS.get(tensor.get_dtype(), "")
+        except SafetensorError as error:
+            raise ModelUnavailable(
+                f"{file} is not a file of weights", fix="fetch the model again"
+            ) from error
+    return Weights(parameters, dtype or "float32")

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from connectors.models import half_copy, open_model
+from connectors.models import open_model
 from connectors.models.files.layout import needed_files
-from schemas.errors import ModelUnavailable, VectrueError
+from schemas.errors import ModelUnavailable
 from schemas.settings.sections import ModelSettings
 from tests.support.models import build_xlm_roberta
 from tests.support.root import ROOT
@@ -104,7 +104,7 @@ class Calls:
 
 @pytest.mark.parametrize("form", ["zip", "plain"])
 def test_a_pickle_is_not_run(folder: Path, form: str) -> None:
-    """Weights in the old format are read as numbers only, loaded or converted."""
+    """Weights in the old format are read as numbers only."""
     (folder / "model.safetensors").unlink()
     content = pickle.dumps({"x": Calls(folder.parent / "ran")}, protocol=2)
     if form == "zip":
@@ -115,15 +115,11 @@ def test_a_pickle_is_not_run(folder: Path, form: str) -> None:
         (folder / "pytorch_model.bin").write_bytes(content)
     with pytest.raises(ModelUnavailable):
         open_model(ModelSettings(name=str(folder), dimensions=128)).load()
-    with pytest.raises(VectrueError):
-        half_copy.make(folder, "small", "1" * 40)
     assert not (folder.parent / "ran").exists()
 
 
 def test_code_is_neither_fetched_nor_part_of_a_model() -> None:
-    """`model pull` leaves it out, wherever it lies; so do the id of a folder and the
-    bfloat16 copy.
-    """
+    """`model pull` leaves it out, wherever it lies; so does the id of a folder."""
     names = [
         "config.json",
         "modeling.py",

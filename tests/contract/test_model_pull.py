@@ -109,7 +109,7 @@ def test_offline_mode(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(
-        VectrueError, match="HF_HUB_OFFLINE forbids to fetch it: unset HF_HUB_OFFLINE"
+        VectrueError, match="HF_HUB_OFFLINE does not allow a download: unset HF_HUB_OFFLINE"
     ):
         fetch_model(SETTINGS)
     assert hub.sent == []

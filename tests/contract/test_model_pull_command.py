@@ -114,7 +114,7 @@ def test_environment_is_honoured(hub: Hub, run: Run, tmp_path: Path) -> None:
     assert (offline.returncode, offline.stdout) == (1, "")
     [line] = [line for line in offline.stderr.splitlines() if line.startswith("error:")]
     assert line == (
-        "error: org/small at main is not here, and HF_HUB_OFFLINE forbids to fetch it: "
+        "error: org/small at main is not here, and HF_HUB_OFFLINE does not allow a download: "
         "unset HF_HUB_OFFLINE, or set model.name to a copy of the model's folder"
     )
     done = run(HF_ENDPOINT="http://hub.invalid", HTTP_PROXY=hub.url)

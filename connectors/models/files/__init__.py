@@ -1,8 +1,9 @@
 """Where the files of a model are, and what they say without being loaded.
 
-hub          where the files are; `pull` fetches them
-layout       what they say without being loaded
+hub          find them: a folder, or the local cache of the model hub
+download     fetch them into that cache
+layout       dimensions, pooling and token limit, from the configuration
 fingerprint  the model id
-disk_room    is there room on the disk
-misspelt     which built-in name was likely meant
+disk_room    check the free disk space
+misspelt     guess which built-in model was meant
 """

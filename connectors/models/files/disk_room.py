@@ -1,5 +1,6 @@
-"""Room on a disk, asked before anything of gigabytes is written: a full disk harms more
-than this program.
+"""Free disk space, checked before gigabytes are written.
+
+Hazard: a full disk harms every program on the machine, not only this one.
 """
 
 import shutil
@@ -9,16 +10,16 @@ from schemas.errors import VectrueError
 
 
 def require(folder: Path, needed: int, what: str, *, fix: str) -> None:
-    """Refuse to begin what will not fit.
+    """Refuse to write what will not fit.
 
     Args:
-        folder: where it would be written; need not be there yet.
+        folder: where it would be written; need not exist yet.
         needed: bytes.
-        what: subject of the sentence.
-        fix: what makes room.
+        what: subject of the error's sentence.
+        fix: how to make room.
 
     Raises:
-        VectrueError: the disk has less free; names both numbers and the folder.
+        VectrueError: the disk has less free space; names both numbers and the folder.
     """
     free = free_bytes(folder)
     if free < needed:
@@ -28,7 +29,7 @@ def require(folder: Path, needed: int, what: str, *, fix: str) -> None:
 
 
 def free_bytes(folder: Path) -> int:
-    """Bytes that can be written on the disk of a folder, which need not be there yet."""
-    return shutil.disk_usage(
-        next(place for place in (folder, *folder.parents) if place.is_dir())
-    ).free
+    """Return the free bytes on the disk of a folder, which need not exist yet."""
+    while not folder.is_dir():
+        folder = folder.parent
+    return shutil.disk_usage(folder).free

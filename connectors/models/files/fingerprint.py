@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
-from connectors.models.files.layout import needed_files
+from connectors.models.files.layout import files_below, needed_files
 from schemas.reports.model_record import ModelRecord
 
 TEXT_VERSION = 2
@@ -29,7 +29,7 @@ _SHORT = 7
 
 
 def model_id(name: str, revision: str, numbers: Mapping[str, object]) -> str:
-    """Make the id.
+    """Return the id of a model.
 
     Args:
         name: repository, or base name of a folder; never a path, so that the id is the
@@ -45,7 +45,7 @@ def model_id(name: str, revision: str, numbers: Mapping[str, object]) -> str:
 
 
 def fingerprint(name: str, revision: str, numbers: Mapping[str, object]) -> str:
-    """The hash that the id ends in, whole (64 hex digits)."""
+    """Return the whole hash (64 hex digits), of which the id has the first eight."""
     content = {
         **numbers,
         "name": name,
@@ -66,10 +66,15 @@ def record(
     pooling: str | None = None,
     max_tokens: int | None = None,
 ) -> ModelRecord:
-    """Everything that is kept about a model; `numbers` as for `model_id`."""
-    whole = fingerprint(name, revision, numbers)
+    """Return everything that is kept about a model; `numbers` as for `model_id`."""
     return ModelRecord(
-        model_id(name, revision, numbers), name, revision, dimensions, pooling, max_tokens, whole
+        model=model_id(name, revision, numbers),
+        name=name,
+        revision=revision,
+        dimensions=dimensions,
+        pooling=pooling,
+        max_tokens=max_tokens,
+        fingerprint=fingerprint(name, revision, numbers),
     )
 
 
@@ -77,15 +82,15 @@ def folder_digest(folder: Path) -> str:
     """Digest of the files a model is made of: weights, tokenizer and configuration (64
     hex digits).
 
-    Reads every file once per process, about 1.5 s for 1 GB; a file whose size or time
-    has changed is read again.
+    Reads every file once per process, about 1.5 s for 1 GB. A file whose size or
+    modification time has changed is read again.
     """
-    names = sorted(f.relative_to(folder).as_posix() for f in folder.rglob("*") if f.is_file())
     total = hashlib.sha256()
-    for name in needed_files(names):
+    for name in needed_files(sorted(files_below(folder))):
         file = folder / name
         status = file.stat()
-        total.update(f"{name}\0{_file_digest(file, status.st_size, status.st_mtime_ns)}\n".encode())
+        digest = _file_digest(file, status.st_size, status.st_mtime_ns)
+        total.update(f"{name}\0{digest}\n".encode())
     return total.hexdigest()
 
 

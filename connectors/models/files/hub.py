@@ -1,35 +1,32 @@
-"""Where a model's files are: a folder, or the local cache of the model hub; and
-fetching them, which only `pull` does.
+"""Find a model's files, in a folder or in the local cache of the model hub.
 
-Hazard: weights are gigabytes, and a model that changes under a name makes stored
-vectors untrue. So nothing here but `pull` uses the network, and a name is always
-resolved to one commit.
+Hazard: a model that changes under a name makes stored vectors untrue. So a name is
+always resolved to one commit, and nothing here uses the network.
 """
 
 import re
 import shlex
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-from connectors.models.files import disk_room, misspelt
-from connectors.models.files.layout import Layout, needed_files, read_layout, weights_present
+from connectors.models.files import misspelt
+from connectors.models.files.layout import Layout, read_layout, weights_present
 from schemas import extras
-from schemas.errors import ConfigurationError, ModelUnavailable, VectrueError
+from schemas.errors import ConfigurationError, ModelUnavailable
 from schemas.settings.paths import is_directory
 from schemas.settings.sections import ModelSettings
 
 PULL = "run `vectrue model pull`"
-_AGAIN = (
-    "run it again with a network: it goes on where it stopped; or set model.name to a copy of "
-    "the model's folder"
-)
 
 
 @dataclass(frozen=True, slots=True)
 class KnownFiles:
-    """What is known of a model without its files: the commit that is used, its layout,
-    how many numbers it has.
+    """What is known about a model without its files.
+
+    Attributes:
+        commit: the one that is used unless `model.revision` names another.
+        layout: as the files at this commit say.
+        parameters: numbers in the network.
     """
 
     commit: str
@@ -38,14 +35,15 @@ class KnownFiles:
 
 
 KNOWN = {
-    # As the files of the repository at this commit say. The numbers are those of
-    # XLM-RoBERTa-large with 8,194 positions, all in float32.
+    # The parameters are those of XLM-RoBERTa-large with 8,194 positions, all in float32.
     "BAAI/bge-m3": KnownFiles(
-        "5617a9f61b028005a4858fdac845db406aefb181",
-        Layout(
-            dimensions=1024, max_tokens=8192, modules=("Transformer", "Pooling:cls", "Normalize")
+        commit="5617a9f61b028005a4858fdac845db406aefb181",
+        layout=Layout(
+            dimensions=1024,
+            max_tokens=8192,
+            modules=("Transformer", "Pooling:cls", "Normalize"),
         ),
-        567_754_752,
+        parameters=567_754_752,
     ),
 }
 """Models whose identity is known without their files, so that `init` and `status` need
@@ -59,9 +57,11 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 class Source:
     """Where one model comes from.
 
-    `name` is the repository or the base name of the folder. `commit` is None for a
-    folder, and where a branch of a repository is not in the cache. `folder` is None
-    when the weights are not on this machine.
+    Attributes:
+        name: the repository, or the base name of the folder.
+        commit: None for a folder, and for a branch that is not in the cache.
+        folder: None if the weights are not on this machine.
+        from_hub: whether it comes from a repository.
     """
 
     name: str
@@ -70,7 +70,7 @@ class Source:
     from_hub: bool
 
     def required(self) -> Path:
-        """The folder with the weights.
+        """Return the folder with the weights.
 
         Raises:
             ModelUnavailable: they are not on this machine.
@@ -92,19 +92,21 @@ class Source:
 
 
 def pulling(settings: ModelSettings) -> str:
-    """`PULL` for this model, which need not be the configured one."""
-    revision = f" --revision {shlex.quote(settings.revision)}" if settings.revision else ""
-    return f"run `vectrue model pull {shlex.quote(settings.name)}{revision}`"
+    """Return `PULL` for this model, which need not be the configured one."""
+    arguments = shlex.quote(settings.name)
+    if settings.revision:
+        arguments += f" --revision {shlex.quote(settings.revision)}"
+    return f"run `vectrue model pull {arguments}`"
 
 
 def locate(settings: ModelSettings) -> Source:
     """Find the configured model on this machine, without the network.
 
-    A name that is a folder means that folder. Any other name is a repository; without a
-    `/` one of the organisation sentence-transformers, as that library has it.
+    A name that is a folder means that folder. Any other name is a repository. Without a
+    `/` it is one of the organisation sentence-transformers, as in that library.
 
     Raises:
-        ModelUnavailable: the name is a path where no complete model is.
+        ModelUnavailable: the name is a path, and there is no complete model.
         ConfigurationError: the name can be neither.
     """
     path = _path(settings.name)
@@ -116,132 +118,42 @@ def locate(settings: ModelSettings) -> Source:
                 fix="correct model.name",
             )
         return Source(folder.name, None, folder, from_hub=False)
-    if path.is_absolute() or settings.name.startswith((".", "~")) or settings.name.count("/") > 1:
+    if _is_path(settings.name):
         raise ModelUnavailable(f"there is no folder {path} (model.name)", fix="correct model.name")
     repository = _repository(settings)
-    revision = _revision(settings)
+    revision = wanted_revision(settings)
     cached = _cached(settings.name, repository, revision)
     if cached is None:
         commit = revision if revision and _COMMIT.fullmatch(revision) else None
         return Source(repository, commit, None, from_hub=True)
-    return Source(
-        repository, cached.name, cached if _is_whole(repository, cached) else None, from_hub=True
-    )
+    folder = cached if _is_whole(repository, cached) else None
+    return Source(repository, cached.name, folder, from_hub=True)
 
 
-def pull(settings: ModelSettings) -> tuple[Source, bool]:
-    """Fetch the configured model into the local cache; the files that loading needs,
-    and no others.
-
-    Progress bars go to stderr, if that is a terminal. An interrupted download goes on
-    where it stopped. HF_HOME, HF_ENDPOINT, HF_HUB_OFFLINE, HF_TOKEN and the proxy
-    variables are honoured by the hub's library.
-
-    Returns:
-        where the model is, and whether anything was fetched.
-
-    Raises:
-        ConfigurationError: the hub has no such name or revision, or asks for access.
-        VectrueError: the hub did not answer, or the disk has no room.
-    """
-    source = locate(settings)
-    if source.folder is not None:
-        return source, False
-    folder = _fetch(source.name, _revision(settings))
-    return Source(source.name, folder.name, folder, from_hub=True), True
+def wanted_revision(settings: ModelSettings) -> str | None:
+    """Return the commit, branch or tag that is wanted; None: the cache's `main`."""
+    known = KNOWN.get(_repository(settings))
+    return settings.revision or (known.commit if known else None)
 
 
-def _fetch(repository: str, revision: str | None) -> Path:
-    import httpx
-
-    with extras.needed("`vectrue model pull`"):
-        from huggingface_hub import errors
-
-    at = f"{repository} at {revision or 'main'}"
-    try:
-        folder, commit = _download(repository, revision)
-    except errors.GatedRepoError as error:
-        raise ConfigurationError(
-            f"the model hub asks for access to {repository}", fix="run `hf auth login`"
-        ) from error
-    except errors.RepositoryNotFoundError as error:
-        raise ConfigurationError(
-            f"the model hub has no public model {repository}", fix="correct model.name"
-        ) from error
-    except errors.RevisionNotFoundError as error:
-        raise ConfigurationError(
-            f"the model hub has no revision {at}", fix="correct model.revision"
-        ) from error
-    except errors.OfflineModeIsEnabled as error:
-        raise VectrueError(
-            f"{at} is not here, and HF_HUB_OFFLINE forbids to fetch it",
-            fix="unset HF_HUB_OFFLINE, or set model.name to a copy of the model's folder",
-        ) from error
-    except (httpx.HTTPError, errors.LocalEntryNotFoundError) as error:
-        raise VectrueError(
-            f"the model hub could not be reached for {at} ({type(error).__name__})", fix=_AGAIN
-        ) from error
-    except OSError as error:
-        raise VectrueError(
-            f"{at} could not be stored ({error.strerror})", fix="make room in HF_HOME"
-        ) from error
-    if folder.name != commit:
-        raise VectrueError(
-            f"{at} moved from {commit[:7]} to {folder.name[:7]} meanwhile", fix="run it again"
-        )
-    if not weights_present(folder):
-        raise ConfigurationError(f"{at} holds no PyTorch weights", fix="choose another model.name")
-    return folder
-
-
-def _download(repository: str, revision: str | None) -> tuple[Path, str]:
-    """The folder, named after its commit, and the commit whose files were asked for."""
-    from huggingface_hub import HfApi, constants, snapshot_download
-
-    info = HfApi().model_info(
-        repository, revision=revision or constants.DEFAULT_REVISION, files_metadata=True
-    )
-    sizes = {file.rfilename: file.size or 0 for file in info.siblings or ()}
-    files = needed_files(list(sizes))
-    commit = str(info.sha)
-    cache = Path(constants.HF_HUB_CACHE)
-    needed = sum(sizes[name] for name in files if not _is_cached(repository, name, commit))
-    fix = "make room there, or set HF_HOME to a folder on a larger disk"
-    disk_room.require(cache, needed - _begun(cache, repository), repository, fix=fix)
-    with warnings.catch_warnings():
-        # The library counts a file that is almost here as a whole one; the disk was
-        # asked above.
-        warnings.filterwarnings("ignore", message="Not enough free disk space")
-        return Path(snapshot_download(repository, revision=revision, allow_patterns=files)), commit
-
-
-def _is_cached(repository: str, name: str, commit: str) -> bool:
-    from huggingface_hub import try_to_load_from_cache
-
-    return isinstance(try_to_load_from_cache(repository, name, revision=commit), str)
-
-
-def _begun(cache: Path, repository: str) -> int:
-    """Bytes of interrupted downloads, which need no second room."""
-    blobs = cache / f"models--{repository.replace('/', '--')}" / "blobs"
-    return sum(file.stat().st_size for file in blobs.glob("*.incomplete"))
+def _is_path(name: str) -> bool:
+    """Return whether a name can only be a path, since repositories are `owner/name`."""
+    absolute = _path(name).is_absolute()
+    return absolute or name.startswith((".", "~")) or name.count("/") > 1
 
 
 def _is_whole(repository: str, folder: Path) -> bool:
-    """Whether a folder of the cache has the weights, and for a known model what makes
-    vectors of them.
-
-    Other programs fetch the network alone: without its modules bge-m3 would be loaded
-    with mean pooling, and its other vectors would stand under the same id.
+    """Return whether a folder of the cache has the weights, and for a known model also
+    its modules.
     """
     known = KNOWN.get(repository)
     if not weights_present(folder):
         return False
-    return (
-        known is None
-        or known.commit != folder.name
-        or read_layout(folder).modules == known.layout.modules
-    )
+    if known is None or known.commit != folder.name:
+        return True
+    # Other programs fetch the network alone. Without its modules bge-m3 would be loaded
+    # with mean pooling: other vectors under the same id.
+    return read_layout(folder).modules == known.layout.modules
 
 
 def _path(name: str) -> Path:
@@ -249,20 +161,15 @@ def _path(name: str) -> Path:
         return Path(name).expanduser()
     except RuntimeError as error:
         raise ModelUnavailable(
-            f"model.name is {name}, and there is no such home", fix="write the whole path"
+            f"model.name is {name}, and there is no such home directory",
+            fix="write the whole path",
         ) from error
 
 
 def _repository(settings: ModelSettings) -> str:
-    return settings.name if "/" in settings.name else f"sentence-transformers/{settings.name}"
-
-
-def _revision(settings: ModelSettings) -> str | None:
-    """Commit, branch or tag that is wanted; None means whatever the cache has for
-    `main`.
-    """
-    known = KNOWN.get(_repository(settings))
-    return settings.revision or (known.commit if known else None)
+    if "/" in settings.name:
+        return settings.name
+    return f"sentence-transformers/{settings.name}"
 
 
 def _cached(name: str, repository: str, revision: str | None) -> Path | None:
@@ -272,7 +179,7 @@ def _cached(name: str, repository: str, revision: str | None) -> Path | None:
     from huggingface_hub import errors, snapshot_download
 
     try:
-        return Path(snapshot_download(repository, revision=revision, local_files_only=True))
+        folder = snapshot_download(repository, revision=revision, local_files_only=True)
     except errors.LocalEntryNotFoundError:
         return None
     except errors.HFValidationError as error:
@@ -281,3 +188,4 @@ def _cached(name: str, repository: str, revision: str | None) -> Path | None:
             f"model.name is {name}, which is neither a folder nor a model's name",
             fix=f"correct model.name, to {meant} perhaps" if meant else "correct model.name",
         ) from error
+    return Path(folder)

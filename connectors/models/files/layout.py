@@ -4,7 +4,7 @@ The files: `modules.json` lists the modules in order, each with a folder; `confi
 describes the network; `sentence_bert_config.json` the token limit;
 `config_sentence_transformers.json` the prompts.
 
-Hazard: a module of an unknown kind may change the dimensions, so then they are unknown
+Hazard: a module of an unknown kind may change the dimensions. Then they are unknown
 (None) until the model is loaded; they are never guessed.
 """
 
@@ -43,6 +43,11 @@ _NOT_NEEDED = (
     "colbert_linear.pt",
     "sparse_linear.pt",
 )
+# Without modules.json sentence-transformers adds mean pooling to the bare network.
+_BARE_NETWORK = (
+    {"path": "", "type": "Transformer"},
+    {"path": "pooling", "type": "Pooling"},
+)
 _SAME_SIZE = ("Normalize", "Dropout", "LayerNorm")
 _POOLING_FLAGS = {
     "pooling_mode_cls_token": "cls",
@@ -70,10 +75,17 @@ class Layout:
 
     @property
     def pooling(self) -> str | None:
-        """How vectors of tokens become one (`cls`, `mean`); None when no module says."""
-        return next(
-            (name.split(":", 1)[1] for name in self.modules if name.startswith("Pooling:")), None
-        )
+        """How vectors of tokens become one (`cls`, `mean`); None if no module says."""
+        for name in self.modules:
+            if name.startswith("Pooling:"):
+                return name.removeprefix("Pooling:")
+        return None
+
+
+def files_below(folder: Path) -> list[str]:
+    """List the files in a folder and below, as paths relative to it, with `/`."""
+    paths = folder.rglob("*")
+    return [path.relative_to(folder).as_posix() for path in paths if path.is_file()]
 
 
 def needed_files(names: Sequence[str]) -> list[str]:
@@ -83,47 +95,52 @@ def needed_files(names: Sequence[str]) -> list[str]:
         names: paths relative to the model's folder, with `/`.
 
     Returns:
-        those without hidden files, other runtimes' exports and pictures; where a folder
-        has safetensors weights, the older pickle file with the same weights is left out
-        too.
+        those without hidden files, other runtimes' exports and pictures. If a folder
+        has safetensors weights, the older pickle with the same weights is left out too.
     """
-    safe = {PurePosixPath(n).parent for n in names if n.endswith(".safetensors")}
-
-    def needed(name: str) -> bool:
+    safe = set()
+    for name in names:
+        if name.endswith(".safetensors"):
+            safe.add(PurePosixPath(name).parent)
+    needed = []
+    for name in names:
         path = PurePosixPath(name)
-        if any(part.startswith((".", "__")) for part in path.parts) or any(
-            fnmatch(name, p) for p in _NOT_NEEDED
-        ):
-            return False
-        return not (path.parent in safe and fnmatch(path.name, "pytorch_model*.bin*"))
+        pickled = fnmatch(path.name, "pytorch_model*.bin*")
+        if not (_is_left_out(name) or (pickled and path.parent in safe)):
+            needed.append(name)
+    return needed
 
-    return [name for name in names if needed(name)]
+
+def _is_left_out(name: str) -> bool:
+    for part in PurePosixPath(name).parts:
+        if part.startswith((".", "__")):
+            return True
+    return any(fnmatch(name, pattern) for pattern in _NOT_NEEDED)
 
 
 def main_folder(folder: Path) -> Path:
-    """Where the network itself is: the folder of the first module, which is mostly the
-    model's own.
-    """
+    """Folder of the network itself: that of the first module, mostly the model's own."""
     modules = _modules(folder)
     return folder / (modules[0]["path"] if modules else "")
 
 
 def weights_present(folder: Path) -> bool:
-    """Whether the network's weights are all in the folder: one file, or every file that
-    an index lists.
+    """Return whether all weights of the network are in the folder: one file, or every
+    file that an index lists.
 
-    A download that was interrupted leaves the folder without them, or with links that
-    lead nowhere.
+    An interrupted download leaves the folder without them, or with links that lead
+    nowhere.
     """
     home = main_folder(folder)
-    for index in [*home.glob("*.safetensors.index.json"), *home.glob("*.bin.index.json")]:
-        return all(
-            (home / shard).is_file()
-            for shard in set(read_json(index).get("weight_map", {}).values())
-        )
-    return any(
-        file.is_file() for file in [*home.glob("*.safetensors"), *home.glob("pytorch_model*.bin")]
-    )
+    # The first index decides, since transformers prefers safetensors to pickles.
+    for index in (
+        *home.glob("*.safetensors.index.json"),
+        *home.glob("*.bin.index.json"),
+    ):
+        shards = set(read_json(index).get("weight_map", {}).values())
+        return all((home / shard).is_file() for shard in shards)
+    files = [*home.glob("*.safetensors"), *home.glob("pytorch_model*.bin")]
+    return any(file.is_file() for file in files)
 
 
 def read_layout(folder: Path) -> Layout:
@@ -133,20 +150,17 @@ def read_layout(folder: Path) -> Layout:
         ModelUnavailable: a file is not the JSON it should be.
     """
     extra = read_json(folder / "config_sentence_transformers.json")
-    prompts = {name: text for name, text in (extra.get("prompts") or {}).items() if text}
+    prompts = {}
+    for name, text in (extra.get("prompts") or {}).items():
+        if text:
+            prompts[name] = text
     if extra.get("default_prompt_name"):
         prompts["default"] = extra["default_prompt_name"]
-    listed = _modules(folder)
     dimensions: int | None = None
     names = []
-    # Without modules.json sentence-transformers adds mean pooling to the bare network.
-    for module in listed or [
-        {"path": "", "type": "Transformer"},
-        {"path": "pooling", "type": "Pooling"},
-    ]:
-        name, dimensions = _step(
-            module["type"].rsplit(".", 1)[-1], folder / module["path"], dimensions
-        )
+    for module in _modules(folder) or _BARE_NETWORK:
+        kind = module["type"].rsplit(".", 1)[-1]
+        name, dimensions = _step(kind, folder / module["path"], dimensions)
         names.append(name)
     if extra.get("truncate_dim") and dimensions is not None:
         dimensions = min(dimensions, int(extra["truncate_dim"]))
@@ -154,17 +168,16 @@ def read_layout(folder: Path) -> Layout:
 
 
 def _step(kind: str, folder: Path, before: int | None) -> tuple[str, int | None]:
-    """Name of a module and the dimensions behind it."""
+    """Return the name of a module, and the dimensions of its output."""
+    config = read_json(folder / "config.json")
     if kind == "Transformer":
-        config = read_json(folder / "config.json")
         size = config.get("hidden_size") or config.get("d_model") or config.get("dim")
         return kind, size
-    config = read_json(folder / "config.json")
     if kind == "Pooling":
         modes = _pooling(config)
-        width = (
-            config.get("embedding_dimension") or config.get("word_embedding_dimension") or before
-        )
+        stated = config.get("embedding_dimension")
+        width = stated or config.get("word_embedding_dimension") or before
+        # Several modes are concatenated.
         return f"Pooling:{'+'.join(modes)}", width * len(modes) if width else None
     if kind == "Dense":
         return kind, config.get("out_features")
@@ -175,7 +188,8 @@ def _pooling(config: dict[str, Any]) -> list[str]:
     mode = config.get("pooling_mode")
     if mode:
         return [mode] if isinstance(mode, str) else list(mode)
-    return [name for flag, name in _POOLING_FLAGS.items() if config.get(flag)] or ["mean"]
+    modes = [name for flag, name in _POOLING_FLAGS.items() if config.get(flag)]
+    return modes or ["mean"]
 
 
 def _max_tokens(home: Path) -> int | None:
@@ -184,28 +198,34 @@ def _max_tokens(home: Path) -> int | None:
         return int(stated)
     tokenizer = read_json(home / "tokenizer_config.json").get("model_max_length")
     positions = read_json(home / "config.json").get("max_position_embeddings")
-    # Tokenizers without a limit carry 1e30 there.
-    limits = [int(n) for n in (tokenizer, positions) if n and n < 1_000_000]
-    return min(limits) if limits else None
+    limits = []
+    for limit in (tokenizer, positions):
+        # A tokenizer without a limit states 1e30.
+        if limit and limit < 1_000_000:
+            limits.append(int(limit))
+    return min(limits, default=None)
 
 
 def _modules(folder: Path) -> list[dict[str, str]]:
     file = folder / "modules.json"
     modules = _load(file) or []
-    if not isinstance(modules, list) or not all(
-        isinstance(module, dict)
-        and isinstance(module.get("path"), str)
-        and isinstance(module.get("type"), str)
-        for module in modules
-    ):
+    if not isinstance(modules, list) or not all(_is_module(one) for one in modules):
         raise ModelUnavailable(
             f"the model's file {file} lists no modules", fix="fetch the model again"
         )
     return modules
 
 
+def _is_module(listed: object) -> bool:
+    return (
+        isinstance(listed, dict)
+        and isinstance(listed.get("path"), str)
+        and isinstance(listed.get("type"), str)
+    )
+
+
 def read_json(file: Path) -> dict[str, Any]:
-    """A file of the model that is a JSON object; empty where there is no such file.
+    """Read a file of the model that is a JSON object; empty if there is no such file.
 
     Raises:
         ModelUnavailable: the file is not JSON.
@@ -213,7 +233,7 @@ def read_json(file: Path) -> dict[str, Any]:
     content = _load(file) or {}
     if not isinstance(content, dict):
         raise ModelUnavailable(
-            f"the model's file {file} is no JSON object", fix="fetch the model again"
+            f"the model's file {file} is not a JSON object", fix="fetch the model again"
         )
     return content
 

@@ -11,14 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from connectors.clock import SystemClock
-from connectors.models import (
-    describe_model,
-    fetch_model,
-    named,
-    open_model,
-    place_model,
-    store_half_copy,
-)
+from connectors.models import describe_model, fetch_model, named, open_model, place_model
 from connectors.models.placement import Placement
 from connectors.postgres.setup import schema
 from schemas.reports.model_record import ModelRecord
@@ -54,12 +47,6 @@ def pull(
     ctx: typer.Context,
     name: NameArgument = None,
     revision: RevisionOption = None,
-    bf16: Annotated[
-        bool,
-        typer.Option(
-            "--bf16", help="store the weights in bfloat16 as well: half the memory to load them"
-        ),
-    ] = False,
     output: OutputOption = Format.TABLE,
 ) -> None:
     """Download the model into the local cache, if it is not there, and print its folder.
@@ -67,9 +54,6 @@ def pull(
     It checks the free disk space first, continues an interrupted download where it
     stopped, and fetches only what loading needs. HF_HOME (where to), HF_ENDPOINT (from where),
     HF_TOKEN, HF_HUB_OFFLINE, HTTPS_PROXY and NO_PROXY are honoured.
-
-    --bf16 helps if model.dtype is bfloat16 (the default on a GPU) or model.low_memory
-    is set.
 
     For example:
 
@@ -79,17 +63,14 @@ def pull(
     settings = _settings(ctx).model
     wanted = named(settings, name or settings.name, revision)
     got = fetch_model(wanted)
-    copy, made = store_half_copy(wanted) if bf16 else (None, False)
-    _tell_pulled(wanted, got.fetched, got.location is not None, bf16=bf16, made=made)
+    _tell_pulled(wanted, got.fetched, got.location is not None)
     # Without a revision the next download may bring other weights.
     if got.fetched and wanted.revision is None and got.commit is not None and name:
         err.print(f'pin it: model.name = "{name}", model.revision = "{got.commit}"')
     if output is Format.JSON:
-        print_json({**asdict(got), "bf16_copy": copy, "bf16_made": made})
-        return
-    for folder in (got.location, copy):
-        if folder is not None:
-            print_exactly(f"{folder}\n")
+        print_json(asdict(got))
+    elif got.location is not None:
+        print_exactly(f"{got.location}\n")
 
 
 @app.command()
@@ -165,18 +146,12 @@ def check(
         raise typer.Exit(1)
 
 
-def _tell_pulled(
-    wanted: ModelSettings, fetched: bool, present: bool, *, bf16: bool, made: bool
-) -> None:
+def _tell_pulled(wanted: ModelSettings, fetched: bool, present: bool) -> None:
     if fetched:
         err.print(f"{wanted.name} was fetched")
     else:
         why = "is here" if present else "has no weights"
         err.print(f"nothing to fetch: {wanted.name} {why}")
-    if bf16 and made:
-        err.print("its weights were stored in bfloat16")
-    elif bf16:
-        err.print("its weights are stored in bfloat16 already")
 
 
 def _print_info(described: dict[str, Any]) -> None:

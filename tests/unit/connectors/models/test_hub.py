@@ -221,7 +221,6 @@ def test_info_of_a_model_that_is_there(
         "max_tokens": 512,
         "location": str(folder),
         "present": True,
-        "bf16_copy": None,
         "problem": None,
         "device": "cpu",
         "device_why": "model.device is cpu",

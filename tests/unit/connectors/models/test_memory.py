@@ -92,7 +92,7 @@ def test_each_choice_has_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     monkeypatch.setattr(placement, "cpu_has_bfloat16", lambda: False)
     assert (
-        "model.dtype = float32 is the cure"
+        "set model.dtype = float32"
         in placement.choose_dtype(ModelSettings(low_memory=True), "cpu")[1]
     )
     chosen, why = placement.choose_dtype(ModelSettings(low_memory=True, dtype="float32"), "cpu")
