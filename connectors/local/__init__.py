@@ -1,8 +1,8 @@
-"""The local stack: Postgres, Kafka and Kafka Connect as child processes, with Python
-alone.
+"""The local stack: Postgres, Kafka and Kafka Connect as child processes, from Python
+packages alone.
 
-services   How each service of the stack is prepared and started
-machine    Processes, ports, locks and certificates on this machine
+services   how each service of the stack is prepared and started
+machine    processes, ports, locks and certificates on this machine
 stack      up, down, status, reset
-lifecycle  starting and ending in the right order
+lifecycle  start and end the parts in the right order
 """

@@ -1,12 +1,8 @@
-"""Starting and ending the parts of one stack, in the right order. Whoever calls holds
-DIR/lock.
+"""Start and end the parts of one stack, in the right order. The caller holds DIR/lock.
 
-Hazards:
-- A command may be killed at any point. Every process is in stack.json before it is
-  waited for, and one whose start was not written down any more is found by its mark;
-  `end` and `clear_leftovers` end those too.
-- A part that runs is never started again, also when it does not answer: two servers on
-  one data folder lose data.
+Hazard: a command may be killed at any point. Every process is in stack.json before
+anything waits for it. One whose start was not recorded is found by its mark, so that
+`end` and `clear_leftovers` end it too.
 """
 
 import signal
@@ -14,14 +10,15 @@ import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import psutil
 
 from connectors.local.machine import processes
-from connectors.local.machine.parts import Part, PartName, Workshop, failed
-from connectors.local.machine.properties import SideDoor
-from connectors.local.machine.state import Memory, Recorded, StackState
+from connectors.local.machine.parts import Part, PartName, StackContext, failed
+from connectors.local.machine.properties import SecondListener
+from connectors.local.machine.state import Recorded, StackState, StateFile
 from connectors.local.services.connect import ConnectService
 from connectors.local.services.kafka import Kafka
 from connectors.local.services.postgres import Postgres
@@ -29,11 +26,12 @@ from connectors.local.services.postgres_tls import PostgresTls
 from connectors.ports import Clock
 from schemas.errors import ConfigurationError, Stopping
 
-Report = Callable[[str], None]
+ReportLine = Callable[[str], None]
 
 ORDER: tuple[PartName, ...] = ("postgres", "postgres-tls", "kafka", "connect")
 
-_START_SECONDS = 180.0  # the slowest part takes 7 s on two idle cores
+# The slowest part takes 7 s on two idle cores.
+_START_SECONDS = 180.0
 _STOP_SECONDS = 30.0
 
 
@@ -41,44 +39,63 @@ class Lifecycle:
     """The processes of one stack."""
 
     def __init__(
-        self, directory: Path, memory: Memory, clock: Clock, side_door: SideDoor | None = None
+        self,
+        directory: Path,
+        state_file: StateFile,
+        clock: Clock,
+        second_listener: SecondListener | None = None,
     ) -> None:
-        self._side_door = side_door
+        self._second_listener = second_listener
         self._directory = directory
-        self._memory = memory
+        self._state_file = state_file
         self._clock = clock
         self._cancelled = threading.Event()
 
     def parts(self, state: StackState | None) -> list[Part]:
-        """The parts in the order of their start; without a state all that a stack can
-        have, to be recognised only.
+        """List the parts in the order of their start.
+
+        Args:
+            state: of the stack; None: all parts that a stack can have, only to
+                recognise their processes.
         """
         known = state or StackState(0, 0, 0, 0, "", "")
-        shop = Workshop(
+        context = StackContext(
             self._directory,
             known,
-            self._memory,
+            self._state_file,
             self._clock,
             self._check_cancelled,
-            self._side_door,
+            self._second_listener,
         )
-        tls = [PostgresTls(shop)] if state is None or state.secure else []
-        return [Postgres(shop), *tls, Kafka(shop), ConnectService(shop)]
+        parts: list[Part] = [Postgres(context)]
+        if state is None or state.secure:
+            parts.append(PostgresTls(context))
+        parts += [Kafka(context), ConnectService(context)]
+        return parts
 
     def find(self, part: Part) -> psutil.Process | None:
-        """The recorded process of a part, if it runs."""
+        """Return the recorded process of a part, if it runs."""
         return processes.recognise(self._recorded().get(part.name))
 
-    def start_all(self, state: StackState, report: Report) -> None:
-        """Start what does not run: Postgres and Kafka together, then Connect. One
-        failure ends what this call started.
+    def not_running(self, parts: Iterable[Part]) -> list[Part]:
+        """List the parts without a recorded process that runs."""
+        return [part for part in parts if self.find(part) is None]
+
+    def start_all(self, state: StackState, report: ReportLine) -> None:
+        """Start the parts that do not run: Postgres and Kafka together, then Connect.
+
+        A failure of one ends all that this call started.
+
+        Args:
+            state: of the stack.
+            report: takes a line for each part that answers.
 
         Raises:
             VectrueError: a part died or never answered, with the end of its log.
         """
         self._cancelled.clear()
         parts = self.parts(state)
-        started = [part for part in parts if self.find(part) is None]
+        started = self.not_running(parts)
         try:
             self._start_together(parts[:-1], report)
             report(self._bring_up(parts[-1]))
@@ -90,6 +107,9 @@ class Lifecycle:
     def start(self, part: Part) -> None:
         """Start one part if it does not run, and wait until it answers.
 
+        Args:
+            part: which.
+
         Raises:
             VectrueError: it died or never answered, with the end of its log.
         """
@@ -97,8 +117,14 @@ class Lifecycle:
         self._bring_up(part)
 
     def end(self, part: Part, sig: signal.Signals | None = None) -> bool:
-        """End a part, with its own signal for an orderly end when `sig` is None;
-        whether there was anything to end.
+        """End a part, recorded or not.
+
+        Args:
+            part: which.
+            sig: the signal; None: the one for an orderly shutdown.
+
+        Returns:
+            whether a process was running.
 
         Raises:
             VectrueError: it does not end, or belongs to another user.
@@ -106,45 +132,49 @@ class Lifecycle:
         ended = self._end_recorded(part.name, sig or part.stop_signal)
         return self._end_marked(part, sig) or ended
 
-    def end_all(self, report: Report) -> None:
-        """End everything, Connect first."""
+    def end_all(self, report: ReportLine) -> None:
+        """End everything, Connect first.
+
+        Args:
+            report: takes a line for each part that was running.
+        """
         self._end_tools()
         for part in reversed(self.parts(None)):
             if self.end(part):
                 report(f"{part.name} stopped")
 
     def clear_leftovers(self, missing: Iterable[Part]) -> None:
-        """End what a killed command left: its tools, and parts whose start it could not
-        write down.
+        """End what a killed command left: its tools, and parts that it started but did
+        not record.
         """
         self._end_tools()
         for part in missing:
             self._end_marked(part)
 
-    def _start_together(self, parts: list[Part], report: Report) -> None:
+    def _start_together(self, parts: list[Part], report: ReportLine) -> None:
         with ThreadPoolExecutor(len(parts)) as pool:
             futures: list[Future[str]] = [pool.submit(self._bring_up, part) for part in parts]
             try:
                 for future in as_completed(futures):
                     report(future.result())
             except BaseException:
-                self._cancelled.set()  # the other part's wait ends too
+                # Ends the wait for the other part, or the pool would wait for it.
+                self._cancelled.set()
                 raise
 
     def _bring_up(self, part: Part) -> str:
-        """Start a part if need be and wait for it; the line that says so."""
+        """Start a part if it does not run, wait for it, and return a line that says so."""
         begun = self._clock.monotonic()
+        # Never a second time, even if it does not answer: two servers on one data
+        # folder lose data.
         if self.find(part) is None:
             part.prepare()
             self._check_cancelled()
-            processes.spawn(
-                part.command(), lambda recorded: self._memory.record(part.name, recorded)
-            )
+            record = partial(self._state_file.record, part.name)
+            processes.spawn(part.command(), record)
         self._await(part)
-        return (
-            f"{part.name} {part.version} answers at {part.where} "
-            f"({self._clock.monotonic() - begun:.1f} s)"
-        )
+        seconds = self._clock.monotonic() - begun
+        return f"{part.name} {part.version} answers at {part.where} ({seconds:.1f} s)"
 
     def _await(self, part: Part) -> None:
         deadline = self._clock.monotonic() + _START_SECONDS
@@ -155,7 +185,8 @@ class Lifecycle:
                 raise failed(f"{part.name} ended while starting", log)
             if self._clock.monotonic() > deadline:
                 raise failed(
-                    f"{part.name} does not answer at {part.where} after {_START_SECONDS:g} s", log
+                    f"{part.name} does not answer at {part.where} after {_START_SECONDS:g} s",
+                    log,
                 )
             self._clock.wait(processes.POLL_SECONDS)
         part.finish()
@@ -165,11 +196,11 @@ class Lifecycle:
             raise Stopping("another part of the stack failed")
 
     def _recorded(self) -> dict[str, Recorded]:
-        state = self._memory.read()
+        state = self._state_file.read()
         return state.processes if state else {}
 
     def _end_tools(self) -> None:
-        # stack.json is damaged; tools end by themselves
+        # A damaged stack.json names no tools, which end without a signal anyway.
         with suppress(ConfigurationError):
             for name in self._recorded():
                 if name not in ORDER:
@@ -177,14 +208,14 @@ class Lifecycle:
 
     def _end_recorded(self, name: str, sig: signal.Signals) -> bool:
         recorded: Recorded | None = None
-        # stack.json is damaged; the marks still tell what is ours
+        # With a damaged stack.json the part is still found by its mark.
         with suppress(ConfigurationError):
             recorded = self._recorded().get(name)
         process = processes.recognise(recorded)
         if process is not None:
             processes.end(process, sig, _STOP_SECONDS, self._clock)
         if recorded is not None:
-            self._memory.record(name, None)
+            self._state_file.record(name, None)
         return process is not None
 
     def _end_marked(self, part: Part, sig: signal.Signals | None = None) -> bool:

@@ -1,10 +1,8 @@
 """The local stack as a whole: up, down, status, reset, and single parts for fault
 tests.
 
-Hazards:
-- Commands on one DIR take turns (DIR/lock). Reading (`status`, `endpoints`) does not
-  wait.
-- DIR may be a folder with other things in it: only what the stack made is ever deleted.
+Hazard: commands on one DIR run one at a time (DIR/lock). Reading (`status`,
+`endpoints`) does not wait.
 """
 
 import json
@@ -19,19 +17,23 @@ from pathlib import Path
 from typing import Literal
 
 from connectors.clock import SystemClock
-from connectors.local.lifecycle import Lifecycle, Report
+from connectors.local.lifecycle import Lifecycle, ReportLine
 from connectors.local.machine import account, certificates, free_ports, secured
 from connectors.local.machine.locks import locked
 from connectors.local.machine.parts import Part, PartName
-from connectors.local.machine.properties import SideDoor
-from connectors.local.machine.state import Memory, StackState
+from connectors.local.machine.properties import SecondListener
+from connectors.local.machine.state import StackState, StateFile
 from connectors.local.services import jars, java, postgres
 from connectors.ports import Clock
 from schemas.errors import ConfigurationError, VectrueError
 
-_LOCK_SECONDS = 900.0  # a first `up` on a slow line fetches 61 MB
+# The first `up` downloads 61 MB, perhaps on a slow line.
+_LOCK_SECONDS = 900.0
+# DIR may hold other things: only what the stack made is ever deleted.
 _FOLDERS = ("postgres", "kafka", "connect", "logs", "tmp", certificates.FOLDER)
 _FILES = ("stack.json", "stack.json.new", "lock")
+
+Condition = Literal["running", "not answering", "stopped", "absent"]
 
 
 @dataclass(frozen=True)
@@ -42,27 +44,25 @@ class Endpoints:
     bootstrap_servers: str
     connect_url: str
     kafka_security: Mapping[str, str] = field(default_factory=dict)
-    """`kafka.security` of the user that vectrue connects as; empty unless the stack is
-    secure.
-    """
+    """`kafka.security` of vectrue's user; empty unless the stack is secure."""
 
 
 @dataclass(frozen=True)
 class PartStatus:
-    """How one part is.
+    """The status of one part.
 
     Attributes:
         name: postgres, postgres-tls (of a secure stack), kafka or connect.
-        state: `running`, `not answering` (the process is there), `stopped`, or `absent`
-            (no stack in this DIR).
-        pid: process id; None unless there is a process.
-        where: its address; None when absent.
+        state: `running`, `not answering` (the process runs), `stopped`, or `absent` (no
+            stack in this DIR).
+        pid: process id; None: there is no process.
+        where: its address; None: there is no stack.
         log: its log file.
-        version: of what runs.
+        version: of the service.
     """
 
     name: PartName
-    state: Literal["running", "not answering", "stopped", "absent"]
+    state: Condition
     pid: int | None
     where: str | None
     log: Path
@@ -70,23 +70,27 @@ class PartStatus:
 
 
 def _silent(_line: str) -> None:
-    """Report nothing."""
+    """ReportLine nothing."""
 
 
 class LocalStack:
-    """PostgreSQL, Kafka and Kafka Connect in one folder."""
+    """PostgreSQL, Kafka and Kafka Connect in one folder.
+
+    Args:
+        directory: DIR.
+        clock: None: the system's.
+        second_listener: of the broker, which fault tests put a proxy in front of.
+
+    Raises:
+        ConfigurationError: DIR begins with the home directory of an unknown user.
+    """
 
     def __init__(
-        self, directory: Path, clock: Clock | None = None, side_door: SideDoor | None = None
+        self,
+        directory: Path,
+        clock: Clock | None = None,
+        second_listener: SecondListener | None = None,
     ) -> None:
-        """Remember the folder; nothing is started.
-
-        Args:
-            directory: DIR.
-            clock: the system's when None.
-            side_door: a second listener of the broker, which fault tests put a proxy in
-                front of.
-        """
         try:
             self.directory = directory.expanduser().resolve()
         except RuntimeError as error:
@@ -95,73 +99,73 @@ class LocalStack:
                 fix="write the whole path",
             ) from error
         self._clock: Clock = clock or SystemClock()
-        self._memory = Memory(self.directory / "stack.json")
-        self._lifecycle = Lifecycle(self.directory, self._memory, self._clock, side_door)
+        self._state_file = StateFile(self.directory / "stack.json")
+        self._lifecycle = Lifecycle(self.directory, self._state_file, self._clock, second_listener)
 
     def up(
         self,
-        report: Report = _silent,
-        fetched: jars.Progress = lambda _arrived, _all: None,
+        report: ReportLine = _silent,
+        fetched: jars.OnProgress = lambda _arrived, _all: None,
         *,
         secure: bool = False,
     ) -> Endpoints:
-        """Start what does not run, and return when every part answers.
+        """Start the parts that do not run, and return when every part answers.
 
-        What this call started is stopped again when it fails or is interrupted; what
-        ran before is left alone.
+        If it fails or is interrupted, the parts that it started are stopped. Parts that
+        ran before keep running.
 
         Args:
             report: takes one line per finished step.
-            fetched: how many of the missing jars have arrived, and how many there are.
-            secure: whether a new stack has TLS, passwords and access control. One that
-                is there stays what it is.
+            fetched: takes the number of missing jars that have arrived, and of all
+                missing ones.
+            secure: whether a new stack has TLS, passwords and access control. An
+                existing one stays as it is.
 
         Raises:
-            ConfigurationError: a kept port is in use; a package is missing; DIR cannot
-                be used; the stack in DIR is not secure and was asked to be.
+            ConfigurationError: a port of the stack is in use; a package is missing; DIR
+                cannot be used; a secure stack is wanted and that in DIR is not secure.
             VectrueError: a part died or never answered, with the end of its log; a jar
                 cannot be fetched.
         """
         with self._turn(report):
-            state = self._memory.read() or self._new(secure)
+            state = self._state_file.read() or self._new(secure)
             self._require(state, secure)
-            missing = [
-                part for part in self._lifecycle.parts(state) if self._lifecycle.find(part) is None
-            ]
+            missing = self._lifecycle.not_running(self._lifecycle.parts(state))
             if not missing:
                 report(f"already running in {self.directory}")
-            self._make_way(missing)
+            self._clear_ports(missing)
             jars.ensure(jars.read_list(), java.folder(), self._clock, fetched)
             self._lifecycle.start_all(state, report)
             return self.endpoints()
 
-    def down(self, report: Report = _silent) -> None:
-        """Stop every process of this stack, Connect first; data and ports stay. Does
-        nothing when nothing runs.
+    def down(self, report: ReportLine = _silent) -> None:
+        """Stop every process of this stack, Connect first; data and ports stay.
 
-        Finds them also when DIR was deleted meanwhile.
+        Args:
+            report: takes one line per stopped part.
 
         Raises:
             VectrueError: a process does not end, or belongs to another user.
         """
+        # Without a DIR, perhaps deleted while the stack ran, there is nothing to lock.
         with self._turn(report) if self._was_here() else nullcontext():
             self._lifecycle.end_all(report)
 
     def status(self) -> list[PartStatus]:
-        """How each part is, asked now; takes a few seconds when a part hangs."""
-        state = self._memory.read()
+        """Return the status of each part now; takes a few seconds if a part hangs."""
+        state = self._state_file.read()
         parts = self._lifecycle.parts(state)
         if state is None:
-            parts = [part for part in parts if part.name != "postgres-tls"]
-            return [
-                PartStatus(p.name, "absent", None, None, self._log(p.name), p.version)
-                for p in parts
-            ]
+            absent = []
+            for part in parts:
+                if part.name != "postgres-tls":
+                    absent.append(self._as_status(part, "absent"))
+            return absent
         with ThreadPoolExecutor(len(parts)) as pool:
             return list(pool.map(self._status, parts))
 
     def endpoints(self) -> Endpoints:
-        """Where the services of this stack are, running or not.
+        """Return where the services of this stack are, running or not.
 
         Raises:
             ConfigurationError: there is no stack in DIR.
@@ -175,7 +179,7 @@ class LocalStack:
         )
 
     def psql_dsn(self) -> str:
-        """What the bundled psql connects with.
+        """Return the connection string for the bundled psql.
 
         Raises:
             ConfigurationError: there is no stack in DIR.
@@ -184,12 +188,12 @@ class LocalStack:
 
     @property
     def is_secure(self) -> bool:
-        """Whether there is a stack in DIR, and it is secure."""
-        state = self._memory.read()
+        """Whether the stack in DIR is secure; false if there is none."""
+        state = self._state_file.read()
         return state is not None and state.secure is not None
 
     def kafka_admin(self) -> dict[str, str]:
-        """`kafka.security` of the superuser of a secure stack's Kafka.
+        """Return `kafka.security` of the superuser of a secure stack's Kafka.
 
         Raises:
             ConfigurationError: there is no stack in DIR.
@@ -197,28 +201,29 @@ class LocalStack:
         return secured.client(self._state(), self.directory, secured.ADMIN)
 
     def environment(self) -> dict[str, str]:
-        """The variables that make vectrue use this stack.
+        """Return the environment variables that make vectrue use this stack.
 
         Raises:
             ConfigurationError: there is no stack in DIR.
         """
         ends = self.endpoints()
-        return {
+        variables = {
             "VECTRUE_POSTGRES__DSN": ends.postgres_dsn,
             "VECTRUE_KAFKA__BOOTSTRAP_SERVERS": ends.bootstrap_servers,
             "VECTRUE_CONNECT__URL": ends.connect_url,
-            **(
-                {"VECTRUE_KAFKA__SECURITY": json.dumps(ends.kafka_security)}
-                if ends.kafka_security
-                else {}
-            ),
         }
+        if ends.kafka_security:
+            variables["VECTRUE_KAFKA__SECURITY"] = json.dumps(ends.kafka_security)
+        return variables
 
-    def reset(self, report: Report = _silent) -> None:
-        """Stop the stack and delete its data, logs, password and ports. The jars,
-        shared by all stacks, stay.
+    def reset(self, report: ReportLine = _silent) -> None:
+        """Stop the stack and delete its data, logs, password and ports.
 
-        DIR itself goes if nothing else is in it.
+        DIR itself is deleted if nothing else is in it. The jars, shared by all stacks,
+        stay.
+
+        Args:
+            report: takes one line per stopped part.
 
         Raises:
             VectrueError: a process does not end, or something cannot be deleted.
@@ -232,11 +237,15 @@ class LocalStack:
                     _delete(self.directory / name)
                 for name in _FILES:
                     (self.directory / name).unlink(missing_ok=True)
-                with suppress(OSError):  # other files are in it
+                # It stays if other files are in it.
+                with suppress(OSError):
                     self.directory.rmdir()
 
     def start(self, part: PartName) -> None:
-        """Start one part and wait until it answers; only waits when it runs.
+        """Start one part if it does not run, and wait until it answers.
+
+        Args:
+            part: which.
 
         Raises:
             ConfigurationError: there is no stack in DIR, or its port is in use.
@@ -245,22 +254,28 @@ class LocalStack:
         chosen = self._part(part)
         with self._turn(_silent):
             if self._lifecycle.find(chosen) is None:
-                self._make_way([chosen])
+                self._clear_ports([chosen])
             self._lifecycle.start(chosen)
 
     def stop(self, part: PartName, sig: signal.Signals | None = None) -> None:
-        """End one part and wait until it and all it started are gone.
+        """End one part, and wait until it and all that it started have ended.
+
+        What has not ended after 30 s is killed.
 
         Args:
             part: which.
-            sig: what to send; its own signal for an orderly end when None. SIGKILL goes
-                to its children too. What has not ended after 30 s is killed.
+            sig: the signal; None: the one for an orderly shutdown. SIGKILL goes to its
+                children too.
+
+        Raises:
+            ConfigurationError: there is no stack in DIR, or it has no such part.
+            VectrueError: it does not end, or belongs to another user.
         """
         chosen = self._part(part)
         with self._turn(_silent):
             self._lifecycle.end(chosen, sig)
 
-    def _make_way(self, missing: list[Part]) -> None:
+    def _clear_ports(self, missing: list[Part]) -> None:
         self._lifecycle.clear_leftovers(missing)
         for part in missing:
             free_ports.require_free(part.name, part.ports, self.directory)
@@ -269,34 +284,35 @@ class LocalStack:
         return (self.directory / "lock").exists()
 
     def _part(self, name: PartName) -> Part:
-        found = [part for part in self._lifecycle.parts(self._state()) if part.name == name]
-        if not found:
-            raise ConfigurationError(
-                f"the stack in {self.directory} has no {name}", fix="it is not secure"
-            )
-        return found[0]
+        for part in self._lifecycle.parts(self._state()):
+            if part.name == name:
+                return part
+        raise ConfigurationError(
+            f"the stack in {self.directory} has no {name}, which only a secure one has",
+            fix="choose another --dir for a secure stack",
+        )
 
     def _log(self, name: str) -> Path:
         return self.directory / "logs" / f"{name}.log"
 
     @contextmanager
-    def _turn(self, report: Report) -> Iterator[None]:
+    def _turn(self, report: ReportLine) -> Iterator[None]:
         lock = self.directory / "lock"
         try:
-            # Others, like the user that Postgres runs as, may pass through but not look
-            # around.
+            # Other users, as the one that Postgres runs as, may enter but not list it.
             self.directory.mkdir(mode=0o711, parents=True, exist_ok=True)
             lock.touch()
         except OSError as error:
             raise ConfigurationError(
-                f"cannot write in {self.directory} ({error.strerror})", fix="choose another --dir"
+                f"cannot write in {self.directory} ({error.strerror})",
+                fix="choose another --dir",
             ) from error
         waiting = f"waiting for another command on {self.directory}"
         with locked(lock, self._clock, _LOCK_SECONDS, lambda: report(waiting)):
             yield
 
     def _state(self) -> StackState:
-        state = self._memory.read()
+        state = self._state_file.read()
         if state is None:
             fix = f"vectrue local up --dir {shlex.quote(str(self.directory))}"
             raise ConfigurationError(f"there is no stack here ({self.directory})", fix=fix)
@@ -304,10 +320,10 @@ class LocalStack:
 
     def _require(self, state: StackState, secure: bool) -> None:
         if secure and state.secure is None:
-            option = f" --dir {shlex.quote(str(self.directory))}"
+            reset = f"vectrue local reset --dir {shlex.quote(str(self.directory))}"
             raise ConfigurationError(
-                f"the stack in {self.directory} is not secure, and a stack stays what it is",
-                fix=f"choose another --dir, or delete its data with `vectrue local reset{option}`",
+                f"the stack in {self.directory} is not secure, and cannot become secure",
+                fix=f"choose another --dir, or delete its data with `{reset}`",
             )
         if state.secure:
             certificates.make(self.directory, self._clock)
@@ -320,21 +336,26 @@ class LocalStack:
         user = account.for_postgres(self.directory / "postgres" / "data")
         if not account.can_enter(self.directory, user):
             _delete(account.outside_home(self.directory))
-            state = replace(state, postgres_home=str(account.outside_home(self.directory)))
-        self._memory.write(state)
+            home = account.outside_home(self.directory)
+            state = replace(state, postgres_home=str(home))
+        self._state_file.write(state)
         return state
 
     def _status(self, part: Part) -> PartStatus:
         process = self._lifecycle.find(part)
         if process is None:
-            return PartStatus(
-                part.name, "stopped", None, part.where, self._log(part.name), part.version
-            )
-        condition: Literal["running", "not answering"] = (
-            "running" if part.answers() else "not answering"
-        )
+            return self._as_status(part, "stopped")
+        condition: Condition = "running" if part.answers() else "not answering"
+        return self._as_status(part, condition, process.pid)
+
+    def _as_status(self, part: Part, state: Condition, pid: int | None = None) -> PartStatus:
         return PartStatus(
-            part.name, condition, process.pid, part.where, self._log(part.name), part.version
+            name=part.name,
+            state=state,
+            pid=pid,
+            where=None if state == "absent" else part.where,
+            log=self._log(part.name),
+            version=part.version,
         )
 
 
@@ -345,5 +366,6 @@ def _delete(folder: Path) -> None:
         shutil.rmtree(folder)
     except OSError as error:
         raise VectrueError(
-            f"cannot delete {folder} ({error})", fix="delete it as the user it belongs to"
+            f"cannot delete {folder} ({error})",
+            fix="delete it as the user it belongs to",
         ) from error

@@ -15,7 +15,7 @@ import sys
 import psycopg2
 
 from connectors.local.machine import free_ports
-from connectors.local.machine.properties import SideDoor
+from connectors.local.machine.properties import SecondListener
 from connectors.local.stack import LocalStack
 from tests.soak.audit import AUDIT, WORKER, audit_trigger
 from tests.soak.campaign import Bounds, Campaign
@@ -47,7 +47,7 @@ def run(faults: int, minutes: float, seed: int, only: str = "") -> Report:
     work = home / "work"
     shutil.rmtree(work, ignore_errors=True)
     inside, outside = free_ports.choose(2)
-    stack = LocalStack(home, side_door=SideDoor(inside, outside))
+    stack = LocalStack(home, second_listener=SecondListener(inside, outside))
     stack.reset()  # what a killed campaign left
     work.mkdir(parents=True)
     clean = False

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 from connectors.clock import SystemClock
 from connectors.local.machine import account, processes
-from connectors.local.machine.parts import Workshop
-from connectors.local.machine.state import Memory, StackState
+from connectors.local.machine.parts import StackContext
+from connectors.local.machine.state import StackState, StateFile
 from connectors.local.services.postgres import Postgres, local_dsn, psql
 from schemas.settings.reading import child_environment
 from tests.support.waiting import until
@@ -31,7 +31,7 @@ def second_server(directory: Path) -> Iterator[str]:
         home = account.outside_home(directory)
         state = replace(state, postgres_home=str(home))
     part = Postgres(
-        Workshop(directory, state, Memory(directory / "stack.json"), clock, lambda: None)
+        StackContext(directory, state, StateFile(directory / "stack.json"), clock, lambda: None)
     )
     try:
         part.prepare()

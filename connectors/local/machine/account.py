@@ -1,8 +1,10 @@
 """Which user Postgres runs as, and whether that user can reach a folder.
 
-Postgres refuses to run as root. As root it therefore runs as `nobody`, who cannot enter
-folders below, for example, /root (mode 700), where a checkout or a virtual environment
-in a container often lies; then its data, and a copy of its programs, go below /var/tmp.
+Postgres refuses to run as root, so root starts it as the user `nobody`.
+
+Hazard: that user cannot enter folders below, for example, /root (mode 700), where a
+checkout or a virtual environment in a container often is. Then the data, and a copy of
+the programs, go below /var/tmp.
 """
 
 import hashlib
@@ -17,7 +19,7 @@ from typing import Final
 
 from schemas.errors import ConfigurationError, VectrueError
 
-_OUTSIDE: Final = Path("/var/tmp").resolve()  # noqa: S108 - the folder made there is checked to be ours
+_OUTSIDE: Final = Path("/var/tmp").resolve()  # noqa: S108 - the folder made there is checked
 
 
 @dataclass(frozen=True)
@@ -28,36 +30,45 @@ class Account:
     gid: int
 
     def options(self) -> dict[str, object]:
-        """Arguments of `subprocess` that start a process as this user."""
+        """Return arguments of `subprocess` that start a process as this user."""
         return {"user": self.uid, "group": self.gid, "extra_groups": []}
 
 
 def for_postgres(data: Path) -> Account | None:
-    """The user to start Postgres as: None for ourselves; as root the owner of existing
-    data, else `nobody`.
+    """Return the user to start Postgres as; None: the user of this process.
+
+    For root that is the owner of existing data, else `nobody`.
+
+    Args:
+        data: the data folder, which need not exist yet.
 
     Raises:
-        ConfigurationError: we are root and there is no user to switch to.
+        ConfigurationError: this process runs as root, and there is no user to switch
+            to.
     """
     if os.geteuid() != 0:
         return None
     if data.is_dir() and data.stat().st_uid != 0:
         return Account(data.stat().st_uid, data.stat().st_gid)
     try:
-        nobody = pwd.getpwnam("nobody")
+        unprivileged = pwd.getpwnam("nobody")
     except KeyError as error:
         raise ConfigurationError(
-            "Postgres does not run as root and there is no user nobody",
+            "Postgres does not run as root, and there is no user `nobody`",
             fix="run vectrue local as another user",
         ) from error
-    return Account(nobody.pw_uid, nobody.pw_gid)
+    return Account(unprivileged.pw_uid, unprivileged.pw_gid)
 
 
 def runs(argv: list[str], account: Account | None) -> bool:
-    """Whether a short command succeeds as that user.
+    """Return whether a short command succeeds.
+
+    Args:
+        argv: program and arguments.
+        account: the user to switch to; None: the user of this process.
 
     Raises:
-        ConfigurationError: the system does not let us switch to the user.
+        ConfigurationError: the system does not let root switch to the user.
     """
     options = account.options() if account else {}
     try:
@@ -67,27 +78,30 @@ def runs(argv: list[str], account: Account | None) -> bool:
     except PermissionError:
         return False
     except subprocess.SubprocessError as error:
+        uid = account.uid if account else os.geteuid()
         raise ConfigurationError(
-            f"Postgres does not run as root and this system does not let root switch to user id "
-            f"{account.uid if account else os.geteuid()} ({error})",
+            "Postgres does not run as root, and this system does not let root switch to "
+            f"user id {uid} ({error})",
             fix="run vectrue local as another user",
         ) from error
     return bool(done.returncode == 0)
 
 
 def can_enter(folder: Path, account: Account | None) -> bool:
-    """Whether the user can enter the folder, which exists."""
-    return account is None or runs(["/bin/sh", "-c", 'cd -- "$1"', "sh", str(folder)], account)
+    """Return whether the user can enter the folder, which exists."""
+    if account is None:
+        return True
+    return runs(["/bin/sh", "-c", 'cd -- "$1"', "sh", str(folder)], account)
 
 
 def outside(directory: Path) -> Path:
-    """The folder below /var/tmp that stands in for DIR/postgres."""
+    """Return the folder below /var/tmp that is used in place of DIR/postgres."""
     digest = hashlib.sha256(os.fsencode(directory)).hexdigest()[:12]
     return _OUTSIDE / f"vectrue-{digest}"
 
 
 def is_ours(folder: Path) -> bool:
-    """Whether it is a folder, not a link to one, and belongs to this user."""
+    """Return whether it is a folder, not a link to one, and belongs to this user."""
     try:
         found = folder.lstat()
     except FileNotFoundError:
@@ -96,17 +110,18 @@ def is_ours(folder: Path) -> bool:
 
 
 def outside_home(directory: Path) -> Path:
-    """Make that folder if need be, and check that it is ours: anybody may write in
-    /var/tmp.
+    """Return the folder below /var/tmp, made if it is missing.
 
     Raises:
-        VectrueError: something that is not ours has its name.
+        VectrueError: it belongs to another user.
     """
     home = outside(directory)
     with suppress(FileExistsError):
         home.mkdir(mode=0o700)
+    # Any user may write in /var/tmp, and may have made it, or a link, before.
     if not is_ours(home):
         raise VectrueError(
-            f"{home} belongs to somebody else", fix=f"remove {home}, or choose another --dir"
+            f"{home} belongs to another user",
+            fix=f"remove {home}, or choose another --dir",
         )
     return home

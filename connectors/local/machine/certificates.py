@@ -1,14 +1,12 @@
-"""The certificates of a secure local stack: an authority of its own, and one
-certificate for every server on loopback.
+"""The certificates of a secure local stack: its own authority, and one certificate for
+every server on loopback.
 
 They are made once, when the stack is made.
 
 Hazards:
-- The authority's key exists in memory only, until the one certificate is signed: nobody
-  can sign another one with it.
-- Keys are never readable by others: the folder has mode 0700 before anything is written
-  into it.
-- Kafka reads key and certificate from one PEM file, and takes no key but PKCS #8.
+- The authority's key exists in memory only, until the one certificate is signed, so no
+  other one can be signed with it.
+- Kafka reads key and certificate from one PEM file, and accepts PKCS #8 keys only.
 """
 
 import ipaddress
@@ -33,24 +31,26 @@ _LIFE: Final = timedelta(days=3650)
 
 
 def authority(directory: Path) -> Path:
-    """The certificate that clients have to trust; PEM."""
+    """Return the file of the certificate that clients must trust; PEM."""
     return directory / FOLDER / "ca.pem"
 
 
 def server(directory: Path) -> Path:
-    """Key (PKCS #8, not encrypted) and certificate of the servers in one file; PEM,
-    mode 0600.
+    """Return the file with key (PKCS #8, not encrypted) and certificate of the servers;
+    PEM, mode 0600.
     """
     return directory / FOLDER / "server.pem"
 
 
 def make(directory: Path, clock: Clock) -> None:
-    """Make both files in DIR/tls; does nothing when they are there."""
+    """Make both files in DIR/tls; does nothing if they exist."""
     if server(directory).exists() and authority(directory).exists():
         return
     shutil.rmtree(directory / FOLDER, ignore_errors=True)
+    # Before anything is written into it, so that no key is ever readable by others.
     (directory / FOLDER).mkdir(mode=0o700)
-    ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    ca_key = ec.generate_private_key(ec.SECP256R1())
+    key = ec.generate_private_key(ec.SECP256R1())
     ca = _authority(ca_key, clock)
     certificate = _server(key.public_key(), ca, ca_key, clock)
     authority(directory).write_bytes(ca.public_bytes(Encoding.PEM))
@@ -101,9 +101,15 @@ def _begun(
     subject: x509.Name, issuer: x509.Name, public: ec.EllipticCurvePublicKey, clock: Clock
 ) -> x509.CertificateBuilder:
     now = clock.now()
-    begun = x509.CertificateBuilder(subject_name=subject, issuer_name=issuer, public_key=public)
-    begun = begun.serial_number(x509.random_serial_number())
-    return begun.not_valid_before(now).not_valid_after(now + _LIFE)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(public)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now)
+        .not_valid_after(now + _LIFE)
+    )
 
 
 def _name(common: str) -> x509.Name:

@@ -1,9 +1,8 @@
-"""Ports on loopback: choosing some that stay free while the stack is down, and saying
-who took one.
+"""Ports on loopback: choose some that stay free while the stack is down, and report
+which process took one.
 
-Hazard: a port inside the operating system's ephemeral range can be handed to any
-outgoing connection while the stack is down, so ports are taken from below that range
-where it leaves room.
+Hazard: the operating system may give a port of its ephemeral range to any outgoing
+connection while the stack is down. So ports are chosen below that range if possible.
 """
 
 import errno
@@ -22,12 +21,15 @@ _RANGE_FILE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
 def choose(count: int) -> list[int]:
-    """Free loopback ports, all different, chosen at random so that stacks made at once
-    do not meet.
+    """Return free loopback ports, all different.
+
+    Args:
+        count: how many.
 
     Raises:
         ConfigurationError: fewer than `count` ports are free.
     """
+    # At random, so that stacks made at the same time do not choose the same ports.
     candidates = list(range(_LOWEST, max(_ephemeral_low(), _LOWEST + 1_000)))
     random.shuffle(candidates)
     chosen: list[int] = []
@@ -43,9 +45,9 @@ def choose(count: int) -> list[int]:
 
 
 def is_free(port: int) -> bool:
-    """Whether a server could listen on 127.0.0.1:`port` now."""
+    """Return whether a server could listen on 127.0.0.1:`port` now."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        # As servers do: connections of an earlier server in TIME_WAIT are no obstacle.
+        # As servers do, which ignore an earlier server's connections in TIME_WAIT.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
@@ -57,7 +59,7 @@ def is_free(port: int) -> bool:
 
 
 def accepts(port: int) -> bool:
-    """Whether something accepts connections on 127.0.0.1:`port`."""
+    """Return whether something accepts connections on 127.0.0.1:`port`."""
     try:
         socket.create_connection(("127.0.0.1", port), timeout=1.0).close()
     except OSError:
@@ -66,42 +68,44 @@ def accepts(port: int) -> bool:
 
 
 def require_free(part: str, ports: Collection[int], directory: Path) -> None:
-    """Refuse to start a part whose port somebody else took while the stack was down.
+    """Check that no other process took a port of a part while the stack was down.
+
+    Args:
+        part: its name, for the error.
+        ports: of the part.
+        directory: DIR.
 
     Raises:
-        ConfigurationError: names the port, the part and, where it can be seen, the
-            process.
+        ConfigurationError: a port is in use; names the port, the part and, if the
+            system shows it, the process.
     """
     for port in ports:
         if not is_free(port):
             raise ConfigurationError(
-                f"port {port} of {part} in the stack {directory} is in use{_holder(port)}",
-                fix=(
-                    "stop that process, or let the stack choose new ports: vectrue local reset "
-                    f"--dir {directory}"
-                ),
+                f"port {port} of {part} in the stack {directory} is in use by {_holder(port)}",
+                fix="stop that process, or let the stack choose new ports: "
+                f"vectrue local reset --dir {directory}",
             )
 
 
 def _holder(port: int) -> str:
-    """Who listens on the port, in words; nothing where the system does not tell us."""
+    """Name the process that listens on the port, if the system shows it."""
     try:
-        connections = psutil.net_connections(kind="tcp")
-    except psutil.AccessDenied:
-        return " by another process"
-    for connection in connections:
-        local = connection.laddr
-        if (
-            local
-            and local.port == port
-            and connection.status == psutil.CONN_LISTEN
-            and connection.pid
-        ):
-            try:
-                return f" by process {connection.pid} ({psutil.Process(connection.pid).name()})"
-            except psutil.NoSuchProcess:
-                break
-    return " by another process"
+        pid = _listener(port)
+        if pid is not None:
+            return f"process {pid} ({psutil.Process(pid).name()})"
+    except (psutil.AccessDenied, psutil.NoSuchProcess):
+        pass
+    return "another process"
+
+
+def _listener(port: int) -> int | None:
+    for connection in psutil.net_connections(kind="tcp"):
+        if connection.status != psutil.CONN_LISTEN or not connection.pid:
+            continue
+        if connection.laddr and connection.laddr.port == port:
+            return connection.pid
+    return None
 
 
 def _ephemeral_low() -> int:

@@ -1,8 +1,5 @@
-"""One process at a time: a lock on a file, which the operating system releases when the
+"""One process at a time: a lock on a file, which the operating system releases when its
 holder dies.
-
-Hazard: a lock file may be deleted by its holder (`local reset`); whoever waited for it
-then holds a lock on a file that is gone, and takes the lock of the new file instead.
 """
 
 import fcntl
@@ -19,19 +16,19 @@ from schemas.errors import VectrueError
 def locked(
     file: Path, clock: Clock, seconds: float, waiting: Callable[[], None] = lambda: None
 ) -> Iterator[None]:
-    """Hold the lock of a file, made if need be.
+    """Hold the lock of a file, which is made if it is missing.
 
     Args:
         file: in a folder that exists.
         clock: for the wait.
-        seconds: longest wait for the present holder.
-        waiting: called once when there is a wait.
+        seconds: longest wait for another holder.
+        waiting: called once if there is a wait.
 
     Raises:
         VectrueError: another process held the lock all the time.
     """
     deadline = clock.monotonic() + seconds
-    told = False
+    reported = False
     while True:
         with file.open("a", encoding="ascii") as handle:
             if _try(handle.fileno(), file):
@@ -39,11 +36,12 @@ def locked(
                 return
         if clock.monotonic() > deadline:
             raise VectrueError(
-                f"another command has held {file} for {seconds:g} s", fix="wait for it, or end it"
+                f"another command has held {file} for {seconds:g} s",
+                fix="wait for it, or end it",
             )
-        if not told:
+        if not reported:
             waiting()
-            told = True
+            reported = True
         clock.wait(0.1)
 
 
@@ -52,6 +50,8 @@ def _try(descriptor: int, file: Path) -> bool:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    # The last holder may have deleted the file (`local reset`). Then this lock is of a
+    # file that is gone, and the lock of the new file is needed.
     try:
         return os.path.samestat(os.fstat(descriptor), file.stat())
     except FileNotFoundError:

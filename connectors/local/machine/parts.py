@@ -1,17 +1,16 @@
-"""What a part of the local stack is: how it is prepared, started and asked whether it
-answers.
-"""
+"""What a part of the local stack is: prepared, started, and checked until it answers."""
 
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal, Protocol
 
 from connectors.local.machine import processes
 from connectors.local.machine.processes import Command
-from connectors.local.machine.properties import SideDoor
-from connectors.local.machine.state import Memory, StackState
+from connectors.local.machine.properties import SecondListener
+from connectors.local.machine.state import StackState, StateFile
 from connectors.ports import Clock
 from schemas.errors import VectrueError
 
@@ -21,31 +20,31 @@ _TOOL_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
-class Workshop:
-    """What every part is given.
+class StackContext:
+    """What every part of one stack needs.
 
     Attributes:
         directory: DIR, absolute.
-        state: of the stack, as it was when the command began.
-        memory: where processes are recorded.
+        state: of the stack when the command began.
+        state_file: records processes.
         clock: time.
-        cancelled: raises Stopping when another part failed.
-        side_door: a second listener of the broker, if there is one.
+        cancelled: raises Stopping if another part failed.
+        second_listener: of the broker, if it has one.
     """
 
     directory: Path
     state: StackState
-    memory: Memory
+    state_file: StateFile
     clock: Clock
     cancelled: Callable[[], None]
-    side_door: SideDoor | None = None
+    second_listener: SecondListener | None = None
 
     def log(self, name: str) -> Path:
-        """Log file of a part or of a tool it runs."""
+        """Return the log file of a part, or of a tool that it runs."""
         return self.directory / "logs" / f"{name}.log"
 
     def mark(self, name: str) -> str:
-        """The argument by which a process of this stack is recognised."""
+        """Return the argument that identifies a process of this stack."""
         return f"vectrue.stack={self.directory}/{name}"
 
 
@@ -59,7 +58,7 @@ class Part(Protocol):
 
     @property
     def version(self) -> str:
-        """What runs."""
+        """Version of the service."""
         ...
 
     @property
@@ -79,63 +78,73 @@ class Part(Protocol):
 
     @property
     def stop_signal(self) -> signal.Signals:
-        """What asks it to end in order."""
+        """Asks it for an orderly shutdown."""
         ...
 
     def prepare(self) -> None:
-        """Make what must exist before the first start; does nothing the next time."""
+        """Make what must exist before the first start; nothing the next time."""
         ...
 
     def command(self) -> Command:
-        """How it is started."""
+        """Return how it is started."""
         ...
 
     def answers(self) -> bool:
-        """Whether it serves clients now; returns within a few seconds."""
+        """Return whether it serves clients now; takes a few seconds at most."""
         ...
 
     def finish(self) -> None:
-        """Make what can only be made once it answers; does nothing the next time."""
+        """Make what can only be made once it answers; nothing the next time."""
         ...
 
 
-def run_tool(shop: Workshop, name: str, command: Command) -> None:
-    """Run a program that ends by itself, recorded like a part so that `down` ends it
-    too.
+def run_tool(context: StackContext, name: str, command: Command) -> None:
+    """Run a program that ends without a signal.
 
-    A tool that failed raises nothing here: follow with `require_made`.
+    A tool that failed raises nothing here: call `require_made` after it.
+
+    Args:
+        context: of the stack.
+        name: under which it is recorded, like a part, so that `down` ends it too.
+        command: the program.
 
     Raises:
         VectrueError: it took too long.
         Stopping: another part failed.
     """
-    process = processes.spawn(command, lambda recorded: shop.memory.record(name, recorded))
+    record = partial(context.state_file.record, name)
+    process = processes.spawn(command, record)
     try:
-        deadline = shop.clock.monotonic() + _TOOL_SECONDS
+        deadline = context.clock.monotonic() + _TOOL_SECONDS
         while processes.alive(process.pid):
-            shop.cancelled()
-            if shop.clock.monotonic() > deadline:
+            context.cancelled()
+            if context.clock.monotonic() > deadline:
                 raise VectrueError(
-                    f"{name} did not end in {_TOOL_SECONDS:g} s", fix=f"look into {command.log}"
+                    f"{name} did not end in {_TOOL_SECONDS:g} s",
+                    fix=f"look into {command.log}",
                 )
-            shop.clock.wait(processes.POLL_SECONDS)
+            context.clock.wait(processes.POLL_SECONDS)
     finally:
-        processes.end(process, signal.SIGKILL, 10.0, shop.clock)
-        shop.memory.record(name, None)
+        processes.end(process, signal.SIGKILL, 10.0, context.clock)
+        context.state_file.record(name, None)
 
 
 def failed(what: str, log: Path) -> VectrueError:
-    """The error of a part or tool that ended when it should not have, with the last
-    lines of its log.
-    """
-    return VectrueError(what, fix=f"mend what {log} says, which ends with\n{processes.tail(log)}")
+    """Return the error of a part or tool that failed, with the last lines of its log."""
+    last = processes.tail(log)
+    return VectrueError(what, fix=f"fix what {log} reports, which ends with\n{last}")
 
 
 def require_made(made: Path, what: str, log: Path) -> None:
-    """Check what a tool should have made.
+    """Check that a tool made its file.
+
+    Args:
+        made: the file.
+        what: the error if it is missing.
+        log: of the tool.
 
     Raises:
-        VectrueError: it is not there; with the end of the tool's log.
+        VectrueError: it is missing; with the end of the log.
     """
     if not made.exists():
         raise failed(what, log)

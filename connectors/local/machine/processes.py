@@ -1,15 +1,13 @@
-"""Starting, recognising and ending the processes of a stack.
+"""Start, recognise and end the processes of a stack.
 
-A process is ended by its id, and only after it was recognised: its start time is the
-recorded one and its arguments hold the mark, an argument with the stack's folder in it.
-Process ids are used again; names are never looked at.
+A process is ended by its id, after it was recognised: its start time is the recorded
+one, and the mark, an argument with the stack's folder in it, is among its arguments.
 
 Hazards:
-- A part outlives the command that started it: it has a session of its own, so Ctrl-C in
-  the terminal does not reach it, and a log file for its output, since a pipe would keep
-  its reader waiting for ever.
-- A part that ended is a zombie until its parent, which may be this process, asks for
-  its exit status.
+- Process ids are reused, so an id alone is never signalled.
+- A part outlives the command that started it. It has its own session, so that Ctrl-C in
+  the terminal does not reach it, and a log file for its output, since a pipe would
+  block its reader.
 """
 
 import os
@@ -30,7 +28,7 @@ from schemas.settings.reading import child_environment
 
 POLL_SECONDS = 0.05
 
-# Variables that would change what a part does: none of its settings come from outside.
+# Variables that would change what a part does. Its settings never come from outside.
 _FOREIGN = frozenset(
     {
         "CLASSPATH",
@@ -42,8 +40,7 @@ _FOREIGN = frozenset(
     }
 )
 
-# The recorded start and the one asked for later may differ by the rounding of the boot
-# time.
+# The boot time is rounded, so the start of a process may differ between two readings.
 _SAME_START_SECONDS = 2.0
 
 
@@ -53,8 +50,8 @@ class Command:
 
     Attributes:
         argv: the program's absolute path and its arguments.
-        mark: the one of the arguments that no other stack's process has.
-        log: where its output goes; an earlier log is kept once, as `.1`.
+        mark: the argument that no other stack's process has.
+        log: for its output; the previous log is kept as `.1`.
         cwd: working directory.
         account: the user to switch to.
         environment: variables on top of this process's.
@@ -69,18 +66,20 @@ class Command:
 
 
 def spawn(command: Command, record: Callable[[Recorded], None]) -> psutil.Process:
-    """Start a process in a session of its own and record it at once.
+    """Start a process in its own session, and record it at once.
+
+    Args:
+        command: what to start.
+        record: takes the process before anything else can fail.
 
     Raises:
         VectrueError: the program cannot be started.
     """
     _rotate(command.log)
     more = dict(command.environment or {})
-    environment = {
-        name: value
-        for name, value in child_environment(**more).items()
-        if name not in _FOREIGN or name in more
-    }
+    environment = child_environment(**more)
+    for name in _FOREIGN.difference(more):
+        environment.pop(name, None)
     options = command.account.options() if command.account else {}
     with command.log.open("ab") as log:
         try:
@@ -97,10 +96,10 @@ def spawn(command: Command, record: Callable[[Recorded], None]) -> psutil.Proces
         except (OSError, subprocess.SubprocessError) as error:
             raise VectrueError(
                 f"cannot start {command.argv[0]} ({error})",
-                fix="make vectrue's environment again: make clean env",
+                fix="build vectrue's environment again: make clean env",
             ) from error
-    # The part is meant to outlive this process; without a return code Popen would
-    # complain about that.
+    # The part should outlive this process. Without a return code Popen would warn about
+    # that.
     child.returncode = 0
     process = psutil.Process(child.pid)
     record(Recorded(child.pid, process.create_time(), command.mark))
@@ -108,9 +107,7 @@ def spawn(command: Command, record: Callable[[Recorded], None]) -> psutil.Proces
 
 
 def recognise(recorded: Recorded | None) -> psutil.Process | None:
-    """The recorded process if it still runs, else None; never another one with the same
-    id.
-    """
+    """Return the recorded process if it runs, never another one with the same id."""
     if recorded is None or not alive(recorded.pid):
         return None
     try:
@@ -118,50 +115,48 @@ def recognise(recorded: Recorded | None) -> psutil.Process | None:
         if abs(process.create_time() - recorded.created) > _SAME_START_SECONDS:
             return None
         arguments = process.cmdline()
-        # The system shows no arguments for a moment while a program takes the place of
-        # its starter.
+        # During exec the system shows no arguments for a moment.
         return process if recorded.mark in arguments or not any(arguments) else None
     except (psutil.NoSuchProcess, psutil.AccessDenied):
         return None
 
 
 def marked(mark: str) -> list[psutil.Process]:
-    """Every process that has the mark among its arguments: also one whose start was
-    never recorded.
-    """
-    found = psutil.process_iter(["cmdline"])
-    return [
-        process
-        for process in found
-        if mark in (process.info["cmdline"] or []) and alive(process.pid)
-    ]
+    """List the processes that have the mark among their arguments, recorded or not."""
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        if mark in (process.info["cmdline"] or []) and alive(process.pid):
+            found.append(process)
+    return found
 
 
 def inside(folder: Path) -> list[psutil.Process]:
-    """Every process whose working directory is the folder: the back ends of a Postgres
-    that was killed.
+    """List the processes whose working directory is the folder, as the backends of a
+    killed Postgres.
     """
-    found = psutil.process_iter(["cwd"])
-    return [
-        process for process in found if process.info["cwd"] == str(folder) and alive(process.pid)
-    ]
+    found = []
+    for process in psutil.process_iter(["cwd"]):
+        if process.info["cwd"] == str(folder) and alive(process.pid):
+            found.append(process)
+    return found
 
 
 def alive(pid: int) -> bool:
-    """Whether the process runs. A zombie does not, unless other threads of it, and so
-    its ports, are still there.
-    """
+    """Return whether the process runs; a zombie does not."""
+    # A part that ended is a zombie until its parent, perhaps this process, asks for its
+    # exit status.
     with suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)
     try:
         process = psutil.Process(pid)
+        # While other threads of a zombie run, its ports are in use.
         return process.status() != psutil.STATUS_ZOMBIE or process.num_threads() > 1
     except psutil.NoSuchProcess:
         return False
 
 
 def family(process: psutil.Process) -> list[psutil.Process]:
-    """The process and everything it started."""
+    """List the process and everything it started."""
     try:
         return [process, *process.children(recursive=True)]
     except psutil.NoSuchProcess:
@@ -171,17 +166,24 @@ def family(process: psutil.Process) -> list[psutil.Process]:
 def end(process: psutil.Process, sign: signal.Signals, seconds: float, clock: Clock) -> bool:
     """Ask a process to end, wait for it and all it started, and kill what is left.
 
+    Args:
+        process: with its children.
+        sign: the request.
+        seconds: longest wait before SIGKILL.
+        clock: for the wait.
+
     Returns:
         whether it ended without being killed.
 
     Raises:
-        VectrueError: it is still there after SIGKILL, or we may not signal it.
+        VectrueError: it still runs after SIGKILL, or belongs to another user.
     """
     members = family(process)
-    # At once for all where it cannot be caught: the children of a killed Postgres would
-    # linger.
+    # SIGKILL cannot be caught and passed on: the children of a killed Postgres would
+    # stay.
     _signal(members if sign == signal.SIGKILL else members[:1], sign)
-    _signal(members[:1], signal.SIGCONT)  # a stopped process would not see the request
+    # A stopped process would not see the request.
+    _signal(members[:1], signal.SIGCONT)
     if gone(members, seconds, clock):
         return True
     _signal(members, signal.SIGKILL)
@@ -189,42 +191,47 @@ def end(process: psutil.Process, sign: signal.Signals, seconds: float, clock: Cl
         left = ", ".join(str(member.pid) for member in members if alive(member.pid))
         raise VectrueError(
             f"process {left} does not end after SIGKILL",
-            fix="look at it with ps; it may wait for a disk",
+            fix="look at it with ps: it may wait for a disk",
         )
     return False
 
 
 def gone(members: Iterable[psutil.Process], seconds: float, clock: Clock) -> bool:
-    """Wait until none of them runs; False when some still do after that many seconds."""
+    """Wait until none of them runs; return False if some still do after the seconds."""
     deadline = clock.monotonic() + seconds
-    left = [member for member in members if member.is_running() and alive(member.pid)]
+    left = _running(members)
     while left and clock.monotonic() < deadline:
         clock.wait(POLL_SECONDS)
-        left = [member for member in left if member.is_running() and alive(member.pid)]
+        left = _running(left)
     return not left
 
 
+def _running(members: Iterable[psutil.Process]) -> list[psutil.Process]:
+    return [member for member in members if member.is_running() and alive(member.pid)]
+
+
 def tail(log: Path, lines: int = 15) -> str:
-    """The last lines of a log file, without Java's stack frames, which would push the
-    cause out.
-    """
+    """Return the last lines of a log file, without Java's stack frames."""
     try:
-        everything = log.read_text(encoding="utf-8", errors="replace").splitlines()
+        text = log.read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return ""
-    return "\n".join([line for line in everything if not line.startswith("\tat ")][-lines:])
+    # A stack trace is longer than the tail: its frames would push the cause out.
+    kept = [line for line in text.splitlines() if not line.startswith("\tat ")]
+    return "\n".join(kept[-lines:])
 
 
 def _signal(members: Iterable[psutil.Process], sign: signal.Signals) -> None:
     for member in members:
         try:
-            # psutil checks the start time again, so a used-again id is never signalled
+            # psutil checks the start time again, so a reused id is never signalled.
             member.send_signal(sign)
         except psutil.NoSuchProcess:
             continue
         except psutil.AccessDenied as error:
             raise VectrueError(
-                f"process {member.pid} belongs to another user", fix="run the command as that user"
+                f"process {member.pid} belongs to another user",
+                fix="run the command as that user",
             ) from error
 
 

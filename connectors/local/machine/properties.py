@@ -1,10 +1,8 @@
-"""How the parts of the local stack are configured. docker-compose.yml says the same; a
+"""The settings of the local stack's parts. Those of docker-compose.yml are the same; a
 test compares them.
-
-Hazard: Java reads a properties file as ISO-8859-1, so everything outside ASCII is
-written as an escape.
 """
 
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,8 +32,8 @@ BROKER: Final[Mapping[str, str]] = {
     "controller.listener.names": "CONTROLLER",
     "inter.broker.listener.name": "PLAINTEXT",
     "auto.create.topics.enable": "false",
-    # After a crash the broker is let in again when the session of its earlier life has
-    # ended: 9 s by default.
+    # After a crash the broker cannot join before its previous session has expired: 9 s
+    # by default.
     "broker.session.timeout.ms": "3000",
     "broker.heartbeat.interval.ms": "500",
     "group.initial.rebalance.delay.ms": "0",
@@ -77,44 +75,56 @@ CONNECT_JVM: Final = ("-Xmx384m", *_JVM)
 
 
 @dataclass(frozen=True)
-class SideDoor:
-    """A second listener of the broker: who comes in by it is told to come to another
-    port from then on.
+class SecondListener:
+    """A second listener of the broker, which sends its clients to another port.
 
     Attributes:
         port: where the broker listens.
-        advertised: the port that clients are sent to, for example that of a proxy in
-            front of `port`.
+        advertised: the port that clients connect to from then on, for example that of a
+            proxy in front of `port`.
     """
 
     port: int
     advertised: int
 
 
-def broker(port: int, controller_port: int, side_door: SideDoor | None = None) -> dict[str, str]:
-    """The broker's properties on these loopback ports; its data lies in `data` of its
-    working directory.
+def broker(
+    port: int, controller_port: int, second_listener: SecondListener | None = None
+) -> dict[str, str]:
+    """Return the broker's properties; its data is in `data` of its working directory.
+
+    Args:
+        port: of the listener on loopback.
+        controller_port: of the controller on loopback.
+        second_listener: if the broker has one.
     """
-    listener = f"PLAINTEXT://127.0.0.1:{port}"
-    if side_door is not None:
-        plain = broker(port, controller_port)
-        return {
-            **plain,
-            "listeners": f"{plain['listeners']},SIDE://127.0.0.1:{side_door.port}",
-            "advertised.listeners": f"{listener},SIDE://127.0.0.1:{side_door.advertised}",
-            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SIDE:PLAINTEXT",
-        }
-    return {
+    controller = f"127.0.0.1:{controller_port}"
+    advertised = [f"PLAINTEXT://127.0.0.1:{port}"]
+    listeners = [*advertised, f"CONTROLLER://{controller}"]
+    protocols = ["PLAINTEXT:PLAINTEXT", "CONTROLLER:PLAINTEXT"]
+    properties = {
         **BROKER,
-        "listeners": f"{listener},CONTROLLER://127.0.0.1:{controller_port}",
-        "advertised.listeners": listener,
-        "controller.quorum.bootstrap.servers": f"127.0.0.1:{controller_port}",
+        "controller.quorum.bootstrap.servers": controller,
         "log.dirs": "data",
     }
+    if second_listener is not None:
+        listeners.append(f"SIDE://127.0.0.1:{second_listener.port}")
+        advertised.append(f"SIDE://127.0.0.1:{second_listener.advertised}")
+        protocols.append("SIDE:PLAINTEXT")
+        # Naming one protocol drops Kafka's default for the others.
+        properties["listener.security.protocol.map"] = ",".join(protocols)
+    properties["listeners"] = ",".join(listeners)
+    properties["advertised.listeners"] = ",".join(advertised)
+    return properties
 
 
 def connect(port: int, broker_port: int) -> dict[str, str]:
-    """Kafka Connect's properties: REST on this loopback port, the broker on the other."""
+    """Return Kafka Connect's properties.
+
+    Args:
+        port: of the REST interface on loopback.
+        broker_port: of the broker on loopback.
+    """
     return {
         **CONNECT,
         "bootstrap.servers": f"127.0.0.1:{broker_port}",
@@ -124,19 +134,24 @@ def connect(port: int, broker_port: int) -> dict[str, str]:
 
 def write(file: Path, properties: Mapping[str, str]) -> None:
     """Write a Java properties file, which may hold passwords."""
-    write_private(
-        file, "".join(f"{_escape(name)}={_escape(value)}\n" for name, value in properties.items())
-    )
+    lines = []
+    for name, value in properties.items():
+        lines.append(f"{_escape(name)}={_escape(value)}\n")
+    write_private(file, "".join(lines))
 
 
 def write_private(file: Path, text: str) -> None:
-    """Write an ASCII file that nobody else can read, from the first byte."""
+    """Write an ASCII file that no other user can read, from the first byte on."""
     file.unlink(missing_ok=True)
     file.touch(mode=0o600)
     file.write_text(text, encoding="ascii")
 
 
 def _escape(text: str) -> str:
+    # Java reads a properties file as ISO-8859-1, in which each other character is an
+    # escaped UTF-16 unit.
     units = text.replace("\\", "\\\\").encode("utf-16-be")
-    codes = (int.from_bytes(units[i : i + 2], "big") for i in range(0, len(units), 2))
-    return "".join(chr(code) if 0x20 <= code < 0x7F else f"\\u{code:04x}" for code in codes)
+    escaped = ""
+    for (code,) in struct.iter_unpack(">H", units):
+        escaped += chr(code) if 0x20 <= code < 0x7F else f"\\u{code:04x}"
+    return escaped

@@ -1,14 +1,14 @@
 """What makes a stack secure: TLS everywhere, SCRAM users, and a broker that allows only
 what is granted.
 
-Kafka has three users. `admin` may do everything; `connect` is Kafka Connect; `vectrue`
-is what `vectrue local env` prints, and has the rights of `connectors/kafka/rights.py`
+Kafka has three users. `admin` may do everything. `connect` is Kafka Connect. `vectrue`
+is what `vectrue local env` prints; it has the rights of `connectors/kafka/rights.py`
 for topics with the prefix of the default settings.
 
 Hazards:
-- The broker talks to its controller by certificate, since SCRAM passwords are read from
-  the controller; whoever has DIR/tls/server.pem is therefore a superuser of the broker.
-- Connect's REST interface stays without TLS, on loopback: whoever can reach it reads
+- The broker authenticates to its controller by certificate, since it reads SCRAM
+  passwords from the controller. So the owner of DIR/tls/server.pem is a superuser.
+- Connect's REST interface stays without TLS, on loopback: anyone who can reach it reads
   the connector's configuration, and the database password in it.
 """
 
@@ -33,8 +33,8 @@ _LOGIN: Final = "org.apache.kafka.common.security.scram.ScramLoginModule"
 
 
 def client(state: StackState, directory: Path, user: str) -> dict[str, str]:
-    """Options of a librdkafka client, as in `kafka.security`; none when the stack is
-    not secure.
+    """Return the options of a librdkafka client, as in `kafka.security`; empty if the
+    stack is not secure.
     """
     if state.secure is None:
         return {}
@@ -48,19 +48,18 @@ def client(state: StackState, directory: Path, user: str) -> dict[str, str]:
 
 
 def format_arguments(state: StackState) -> list[str]:
-    """Arguments with which the log folder is formatted: the users, which must be there
-    before the first start.
-    """
+    """Return arguments that format the log folder with a secure stack's users."""
     passwords = state.secure.passwords if state.secure else {}
-    return [
-        argument
-        for user, password in passwords.items()
-        for argument in ("--add-scram", f"{_MECHANISM}=[name={user},password={password}]")
-    ]
+    arguments = []
+    for user, password in passwords.items():
+        # Before the first start, since the broker itself logs in as one of them.
+        arguments.append("--add-scram")
+        arguments.append(f"{_MECHANISM}=[name={user},password={password}]")
+    return arguments
 
 
 def broker(state: StackState, directory: Path) -> dict[str, str]:
-    """Properties of the broker, on top of those of every stack."""
+    """Return properties of the broker, on top of those of every stack."""
     listener = f"SASL_SSL://127.0.0.1:{state.kafka_port}"
     return {
         "listeners": f"{listener},CONTROLLER://127.0.0.1:{state.controller_port}",
@@ -83,24 +82,28 @@ def broker(state: StackState, directory: Path) -> dict[str, str]:
 
 
 def connect(state: StackState, directory: Path) -> dict[str, str]:
-    """Properties of Kafka Connect: its own clients and those of its connectors."""
+    """Return properties of Kafka Connect: its own clients and those of its connectors."""
     options = {
         "security.protocol": "SASL_SSL",
         "sasl.mechanism": _MECHANISM,
         "sasl.jaas.config": _jaas(state, CONNECT_USER),
         **_trust(directory),
     }
-    return {
-        f"{who}{name}": value
-        for who in ("", "producer.", "consumer.", "admin.")
-        for name, value in options.items()
-    }
+    properties = dict(options)
+    for client_of_connectors in ("producer", "consumer", "admin"):
+        for name, value in options.items():
+            properties[f"{client_of_connectors}.{name}"] = value
+    return properties
 
 
 def rights() -> Mapping[str, Sequence[Right]]:
-    """What each user is granted when the stack starts."""
+    """Return what each user is granted when the stack starts."""
     prefix = KafkaSettings().topic_prefix
-    storage = [CONNECT[f"{kind}.storage.topic"] for kind in ("config", "offset", "status")]
+    storage = [
+        CONNECT["config.storage.topic"],
+        CONNECT["offset.storage.topic"],
+        CONNECT["status.storage.topic"],
+    ]
     return {
         WORKER: kafka_rights.of_vectrue(prefix),
         CONNECT_USER: [

@@ -1,11 +1,9 @@
-"""DIR/stack.json: what a stack must remember. Ports, the password, where Postgres
-lives, and every process it started.
+"""DIR/stack.json: ports, passwords, the folder of Postgres, and every process that the
+stack started.
 
-Hazards:
-- The file holds the passwords: mode 0600 from the first byte.
-- A process is written down right after it was started and before anything waits for it,
-  so that `down` finds it also when the command that started it was killed. Parts start
-  in parallel: every change goes through `Memory`.
+Hazard: a process is recorded right after its start and before anything waits for it, so
+that `down` finds it even if the command that started it was killed. Parts start in
+parallel, so every change goes through `StateFile`.
 """
 
 import base64
@@ -27,8 +25,12 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Recorded:
-    """A process as it was started: its id, its start (seconds since the epoch), and an
-    argument only it has.
+    """A process as it was started.
+
+    Attributes:
+        pid: process id.
+        created: its start, in seconds since the epoch.
+        mark: an argument that only this process has.
     """
 
     pid: int
@@ -41,7 +43,7 @@ class Secure:
     """What only a secure stack has.
 
     Attributes:
-        server_port: of the Postgres server behind TLS, which itself speaks none.
+        server_port: of the Postgres server, without TLS; the relay is before it.
         passwords: of Kafka's users.
     """
 
@@ -65,25 +67,22 @@ class StackState:
 
     @classmethod
     def new(cls, users: Sequence[str] = ()) -> "StackState":
-        """A stack that was never started: free ports, random passwords and a random
-        Kafka cluster id.
+        """Return a stack that was never started: free ports, random passwords and a
+        random Kafka cluster id.
 
         Args:
-            users: Kafka's, of a secure stack; the stack is not secure when there are
-                none.
+            users: of Kafka in a secure stack; empty: the stack is not secure.
         """
         postgres, kafka, controller, connect, server = free_ports.choose(5)
-        secure = (
-            Secure(server, {user: secrets.token_urlsafe(18) for user in users}) if users else None
-        )
+        passwords = {user: secrets.token_urlsafe(18) for user in users}
         return cls(
-            postgres,
-            kafka,
-            controller,
-            connect,
-            secrets.token_urlsafe(18),
-            _cluster_id(),
-            secure=secure,
+            postgres_port=postgres,
+            kafka_port=kafka,
+            controller_port=controller,
+            connect_port=connect,
+            password=secrets.token_urlsafe(18),
+            cluster_id=_cluster_id(),
+            secure=Secure(server, passwords) if users else None,
         )
 
     @property
@@ -92,17 +91,15 @@ class StackState:
         return self.secure.server_port if self.secure else self.postgres_port
 
 
-class Memory:
-    """The state of one stack, kept in step with its file. Callable from several
-    threads.
-    """
+class StateFile:
+    """The file with the state of one stack. Safe for threads."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
         self._guard = threading.Lock()
 
     def read(self) -> StackState | None:
-        """The state; None when there is no stack.
+        """Return the state; None: there is no stack.
 
         Raises:
             ConfigurationError: the file cannot be read or understood.
@@ -111,13 +108,13 @@ class Memory:
             data: dict[str, Any] = json.loads(self._file.read_text(encoding="utf-8"))
             if data.pop("format") != FORMAT:
                 raise ValueError("another format")
-            processes = {
-                name: Recorded(**process) for name, process in data.pop("processes").items()
-            }
+            processes = {}
+            for name, process in data.pop("processes").items():
+                processes[name] = Recorded(**process)
             secure = data.pop("secure", None)
-            return StackState(
-                **data, processes=processes, secure=Secure(**secure) if secure else None
-            )
+            if secure:
+                secure = Secure(**secure)
+            return StackState(**data, processes=processes, secure=secure or None)
         except FileNotFoundError:
             return None
         except PermissionError as error:
@@ -136,29 +133,30 @@ class Memory:
         text = json.dumps({"format": FORMAT, **asdict(state)}, indent=2) + "\n"
         fresh = self._file.with_suffix(".json.new")
         fresh.unlink(missing_ok=True)
+        # The file holds the passwords: mode 0600 from the first byte on.
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with open(descriptor, "w", encoding="utf-8") as file:  # noqa: PTH123 - a descriptor, for the mode from the start
+        with open(descriptor, "w", encoding="utf-8") as file:  # noqa: PTH123 - a descriptor
             file.write(text)
             file.flush()
             os.fsync(descriptor)
         fresh.replace(self._file)
 
     def record(self, name: str, process: Recorded | None) -> None:
-        """Write down the process of a part, or that it has none."""
+        """Record the process of a part, or that it has none."""
         with self._guard:
             state = self.read()
             if state is None:
                 return
-            others = {other: known for other, known in state.processes.items() if other != name}
-            self.write(
-                replace(state, processes=others if process is None else {**others, name: process})
-            )
+            processes = dict(state.processes)
+            processes.pop(name, None)
+            if process is not None:
+                processes[name] = process
+            self.write(replace(state, processes=processes))
 
 
 def _cluster_id() -> str:
-    """Kafka's form of a uuid: 22 characters of URL-safe base64. Its tools take a
-    leading `-` for an option.
-    """
+    """Return a random uuid in Kafka's form: 22 characters of URL-safe base64."""
+    # Kafka's tools take a leading `-` for an option.
     while True:
         made = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode("ascii").rstrip("=")
         if not made.startswith("-"):

@@ -1,5 +1,5 @@
-"""The exact versions of the local stack. docker-compose.yml names the same ones; a test
-compares them.
+"""The exact versions of the local stack. Those of docker-compose.yml are the same; a
+test compares them.
 """
 
 from typing import Final

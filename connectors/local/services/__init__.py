@@ -1,10 +1,10 @@
 """How each service of the stack is prepared and started.
 
-postgres      the first
-kafka         the second
-connect       the third
+postgres      PostgreSQL with pgvector
+kafka         broker and controller
+connect       Kafka Connect with Debezium
 postgres_tls  TLS in front of Postgres, as a part
-relay         that process
+relay         the process of that part
 java          how a JVM is started
 jars          fetched once, checked at every start
 """

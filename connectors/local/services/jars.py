@@ -1,15 +1,13 @@
 """The jars of Kafka, Connect and Debezium: fetched once per user, checked against
 jars.txt at every start.
 
-Hazards:
-- A jar counts as present only with the sha256 of jars.txt. It is fetched into a folder
-  `partial`, checked there and then moved, so an interrupted download is never taken for
-  a jar, and the next run fetches only what is missing.
-- Two stacks may fetch at the same time: the folder has a lock, and the second finds
-  everything present.
+Hazard: a jar counts as present only with the sha256 of jars.txt. It is fetched into a
+folder `partial`, checked there and then moved, so that an interrupted download is never
+used, and the next run fetches only what is missing.
 """
 
 import hashlib
+import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -25,11 +23,13 @@ from schemas.errors import ConfigurationError, VectrueError
 
 LIST = Path(__file__).with_name("jars.txt")
 
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _THREADS = 16
 _ATTEMPTS = 4
 _LOCK_SECONDS = 600.0
 
-Progress = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
+"""Takes how many of the missing jars have arrived, and how many are missing."""
 
 
 @dataclass(frozen=True)
@@ -51,70 +51,72 @@ class Jar:
 
 
 def read_list(file: Path = LIST) -> list[Jar]:
-    """The jars that make up the stack, in the order of the file.
+    """Return the jars that make up the stack, in the order of the file.
+
+    Args:
+        file: the list.
 
     Raises:
         ConfigurationError: a line is not `group:artifact:version sha256`, or two jars
-            have one file name.
+            have the same file name.
     """
     jars: dict[str, Jar] = {}
-    for number, line in enumerate(file.read_text(encoding="ascii").splitlines(), start=1):
+    lines = file.read_text(encoding="ascii").splitlines()
+    for number, line in enumerate(lines, start=1):
         if not line.strip() or line.startswith("#"):
             continue
         jar = _parse(line)
-        if jar is None or jar.file_name in jars:
-            fault = (
-                "is not 'group:artifact:version sha256'"
-                if jar is None
-                else f"repeats {jar.file_name}"
-            )
-            raise ConfigurationError(
-                f"line {number} of {file} {fault}", fix="restore the file from the repository"
-            )
+        if jar is None:
+            raise _wrong(file, number, "is not 'group:artifact:version sha256'")
+        if jar.file_name in jars:
+            raise _wrong(file, number, f"repeats {jar.file_name}")
         jars[jar.file_name] = jar
     return list(jars.values())
+
+
+def _wrong(file: Path, number: int, fault: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"line {number} of {file} {fault}", fix="restore the file from the repository"
+    )
 
 
 def _parse(line: str) -> Jar | None:
     coordinate, _, digest = line.strip().partition(" ")
     parts = coordinate.split(":")
-    if (
-        len(parts) != 3
-        or not all(parts)
-        or len(digest) != 64
-        or set(digest) - set("0123456789abcdef")
-    ):
+    if len(parts) != 3 or not all(parts) or not _SHA256.fullmatch(digest):
         return None
     group, artifact, version = parts
     return Jar(group, artifact, version, digest)
 
 
 def present(jars: Iterable[Jar], folder: Path) -> list[Jar]:
-    """Those of the jars whose file lies in the folder with the right checksum."""
+    """Return those of the jars whose file in the folder has the right checksum."""
     everything = list(jars)
     with ThreadPoolExecutor(4) as pool:
-        found = list(
-            pool.map(lambda jar: _digest(folder / jar.file_name) == jar.sha256, everything)
-        )
-    return [jar for jar, good in zip(everything, found, strict=True) if good]
+        digests = pool.map(_digest, [folder / jar.file_name for jar in everything])
+    found = []
+    for jar, digest in zip(everything, digests, strict=True):
+        if digest == jar.sha256:
+            found.append(jar)
+    return found
 
 
-def ensure(jars: list[Jar], folder: Path, clock: Clock, progress: Progress) -> list[Path]:
+def ensure(jars: list[Jar], folder: Path, clock: Clock, progress: OnProgress) -> list[Path]:
     """Fetch what is missing and return every file, in the order of the list.
 
     Args:
         jars: what is needed.
-        folder: where they lie; made if need be.
-        clock: for the pauses between attempts.
-        progress: called with how many of the missing jars have arrived, and how many
-            there are, from 0 on.
+        folder: of the jars; made if it is missing.
+        clock: for the waits between attempts.
+        progress: called with 0 first, then after each jar.
 
     Raises:
-        ConfigurationError: a fetched jar has another checksum than jars.txt.
+        ConfigurationError: a fetched jar has another checksum than in jars.txt.
         VectrueError: a jar cannot be fetched.
     """
     if len(present(jars, folder)) < len(jars):
         folder.mkdir(parents=True, exist_ok=True)
+        # Two stacks may fetch at the same time: the second one finds the jars present.
         with locked(folder / "lock", clock, _LOCK_SECONDS):
             missing = sorted(set(jars) - set(present(jars, folder)), key=str)
             if missing:
@@ -123,22 +125,27 @@ def ensure(jars: list[Jar], folder: Path, clock: Clock, progress: Progress) -> l
 
 
 def accept(jar: Jar, fetched: Path, folder: Path) -> None:
-    """Move a fetched file among the jars if it is what jars.txt names.
+    """Move a fetched file to the jars if it has the checksum of jars.txt.
+
+    Args:
+        jar: of jars.txt.
+        fetched: the file.
+        folder: of the jars.
 
     Raises:
-        ConfigurationError: it is not.
+        ConfigurationError: it has another checksum.
     """
     digest = _digest(fetched)
     if digest != jar.sha256:
         raise ConfigurationError(
             f"the checksum of {jar} differs: expected {jar.sha256}, found {digest}",
-            fix=f"look what stands between this machine and the repository (a proxy, a mirror), "
-            f"or put the right file at {folder / jar.file_name}",
+            fix="check what is between this machine and the repository (a proxy, a "
+            f"mirror), or put the right file at {folder / jar.file_name}",
         )
     fetched.replace(folder / jar.file_name)
 
 
-def _fetch_all(missing: list[Jar], folder: Path, clock: Clock, progress: Progress) -> None:
+def _fetch_all(missing: list[Jar], folder: Path, clock: Clock, progress: OnProgress) -> None:
     with _partial(folder) as partial, ThreadPoolExecutor(_THREADS) as pool:
         context = _maven(partial)
         progress(0, len(missing))
@@ -155,22 +162,17 @@ def _fetch_all(missing: list[Jar], folder: Path, clock: Clock, progress: Progres
 def _fetch(context: Any, jar: Jar, folder: Path, clock: Clock) -> None:
     artifact = context.project(jar.group, jar.artifact).at_version(jar.version).artifact()
     for attempt in range(1, _ATTEMPTS + 1):
-        # jgo takes a file that an earlier attempt left behind for the jar.
+        # jgo takes a file that an earlier attempt left for the finished jar.
         artifact.cached_path.unlink(missing_ok=True)
         try:
             accept(jar, Path(artifact.resolve()), folder)
-        except (
-            OSError,
-            RuntimeError,
-            # requests' errors are OSErrors; jgo raises RuntimeError for "not found"
-        ) as error:
+        # Errors of requests are OSErrors; jgo raises RuntimeError for "not found".
+        except (OSError, RuntimeError) as error:
             if attempt == _ATTEMPTS:
                 raise VectrueError(
                     f"cannot fetch {jar} ({type(error).__name__}: {error})",
-                    fix=(
-                        f"check the network and run the command again, or copy {folder} from "
-                        "another machine"
-                    ),
+                    fix="check the network and run the command again, or copy "
+                    f"{folder} from another machine",
                 ) from error
             clock.wait(0.5 * 2**attempt)
         else:

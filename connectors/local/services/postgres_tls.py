@@ -5,68 +5,79 @@ import sys
 from pathlib import Path
 
 import psycopg2
+from typing_extensions import override
 
 from connectors.local.machine import certificates, free_ports, properties, versions
-from connectors.local.machine.parts import PartName, Workshop
+from connectors.local.machine.parts import Part, PartName, StackContext
 from connectors.local.machine.processes import Command
 from connectors.local.services import postgres
 
 
-class PostgresTls:
+class PostgresTls(Part):
     """The part `postgres-tls`, which only a secure stack has."""
 
     name: PartName = "postgres-tls"
     version = f"TLS for {versions.POSTGRES}"
     stop_signal = signal.SIGTERM
 
-    def __init__(self, shop: Workshop) -> None:
-        self._shop = shop
+    def __init__(self, context: StackContext) -> None:
+        self._context = context
 
     @property
+    @override
     def ports(self) -> tuple[int, ...]:
         """The port that clients use."""
-        return (self._shop.state.postgres_port,)
+        return (self._context.state.postgres_port,)
 
     @property
+    @override
     def where(self) -> str:
         """Address and database."""
-        return f"127.0.0.1:{self._shop.state.postgres_port}/{properties.DATABASE}"
+        return f"127.0.0.1:{self._context.state.postgres_port}/{properties.DATABASE}"
 
     @property
+    @override
     def mark(self) -> str:
-        """An argument that exists only to be seen in the list of processes."""
-        return self._shop.mark(self.name)
+        """An argument that exists only to show in the list of processes."""
+        return self._context.mark(self.name)
 
+    @override
     def prepare(self) -> None:
-        """Nothing: the certificates are there before any part starts."""
+        """Do nothing: the certificates exist before any part starts."""
 
+    @override
     def command(self) -> Command:
-        """The relay."""
-        state = self._shop.state
-        arguments = (
-            str(state.postgres_port),
-            str(state.server_port),
-            str(certificates.server(self._shop.directory)),
-        )
+        """Return how the relay is started."""
+        state = self._context.state
+        certificate = certificates.server(self._context.directory)
         return Command(
-            argv=(sys.executable, "-m", "connectors.local.services.relay", *arguments, self.mark),
+            argv=(
+                sys.executable,
+                "-m",
+                "connectors.local.services.relay",
+                str(state.postgres_port),
+                str(state.server_port),
+                str(certificate),
+                self.mark,
+            ),
             mark=self.mark,
-            log=self._shop.log(self.name),
+            log=self._context.log(self.name),
             cwd=Path("/"),
         )
 
+    @override
     def answers(self) -> bool:
-        """Whether the server behind it answers through TLS; false until that one runs."""
-        state = self._shop.state
+        """Return whether the server behind it answers through TLS."""
+        state = self._context.state
         if not free_ports.accepts(state.postgres_port):
             return False
+        dsn = postgres.dsn(state, self._context.directory, "postgres")
         try:
-            psycopg2.connect(
-                postgres.dsn(state, self._shop.directory, "postgres"), connect_timeout=2
-            ).close()
+            psycopg2.connect(dsn, connect_timeout=2).close()
         except psycopg2.OperationalError:
             return False
         return True
 
+    @override
     def finish(self) -> None:
-        """Nothing."""
+        """Do nothing: there is nothing to make."""

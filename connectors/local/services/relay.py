@@ -1,16 +1,13 @@
-"""TLS in front of the local stack's Postgres: a process that ends TLS and passes
-everything on.
+"""TLS in front of the local stack's Postgres: a process that terminates TLS and relays
+everything.
 
-The bundled PostgreSQL is built without OpenSSL, so it cannot speak TLS itself. To a
-client this port is a server whose pg_hba.conf has `hostssl` lines only: an SSLRequest
-is answered with a handshake, a start without TLS with the refusal that Postgres itself
-would give.
+The bundled PostgreSQL is built without OpenSSL, so it has no TLS itself. To a client
+this port is a server whose pg_hba.conf has `hostssl` lines only: it answers an
+SSLRequest with a handshake, and a start without TLS with the refusal that Postgres
+itself would send.
 
 Run as `python -m connectors.local.services.relay PORT BEHIND CERTIFICATE MARK`. PORT
 and BEHIND are on 127.0.0.1.
-
-Hazard: a request to cancel a statement is passed on without TLS, as Postgres does:
-libpq up to 16 sends it so.
 """
 
 import asyncio
@@ -33,7 +30,6 @@ class Relay:
     """One port with TLS, and the server behind it."""
 
     def __init__(self, behind: int, context: ssl.SSLContext) -> None:
-        """Remember the server's port."""
         self._behind = behind
         self._context = context
 
@@ -53,6 +49,7 @@ class Relay:
             await writer.start_tls(self._context)
             await self._pass_on(reader, writer, b"")
         elif _code(start) == _CANCEL_REQUEST:
+            # libpq up to 16 sends it without TLS, and Postgres accepts that too.
             await self._pass_on(reader, writer, start)
         else:
             writer.write(refusal(start))
@@ -95,8 +92,11 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 def refusal(start: bytes) -> bytes:
-    """What Postgres answers to a start without TLS where pg_hba.conf asks for TLS: an
-    ErrorResponse, 28000.
+    """Return what Postgres answers to a start without TLS if pg_hba.conf requires TLS:
+    an ErrorResponse, 28000.
+
+    Args:
+        start: the client's first message, with user and database.
     """
     words = start[8:].rstrip(b"\0").split(b"\0")
     named = dict(zip(words[::2], words[1::2], strict=False))

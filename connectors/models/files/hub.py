@@ -126,8 +126,8 @@ def locate(settings: ModelSettings) -> Source:
     if cached is None:
         commit = revision if revision and _COMMIT.fullmatch(revision) else None
         return Source(repository, commit, None, from_hub=True)
-    folder = cached if _is_whole(repository, cached) else None
-    return Source(repository, cached.name, folder, from_hub=True)
+    whole = _is_whole(repository, cached)
+    return Source(repository, cached.name, cached if whole else None, from_hub=True)
 
 
 def wanted_revision(settings: ModelSettings) -> str | None:

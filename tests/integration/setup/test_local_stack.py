@@ -17,7 +17,7 @@ from confluent_kafka.cimpl import NewTopic
 from typer.testing import CliRunner, Result
 
 from connectors.local.machine import processes, properties, versions
-from connectors.local.machine.state import Memory, StackState
+from connectors.local.machine.state import StackState, StateFile
 from connectors.local.stack import Endpoints, LocalStack
 from schemas.errors import ConfigurationError, VectrueError
 from streams.cli.local import app
@@ -75,7 +75,7 @@ def test_down_after_a_killed_up_leaves_no_process(local: LocalStack) -> None:
     """
     argv = [sys.executable, "-c", COMMAND, "up", "--dir", str(local.directory)]
     command = subprocess.Popen(argv, stderr=subprocess.DEVNULL)
-    memory = Memory(local.directory / "stack.json")
+    memory = StateFile(local.directory / "stack.json")
 
     def begun() -> bool:
         state = memory.read()
@@ -97,7 +97,7 @@ def test_trouble_at_start_is_named_and_leaves_nothing_running(
     """
     local.directory.mkdir()
     (local.directory / "lock").touch()
-    Memory(local.directory / "stack.json").write(StackState.new())
+    StateFile(local.directory / "stack.json").write(StackState.new())
     port = int(local.endpoints().bootstrap_servers.partition(":")[2])
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", port))

@@ -13,7 +13,7 @@ import pytest
 from connectors.clock import SystemClock
 from connectors.local.machine import free_ports, properties
 from connectors.local.machine.locks import _try, locked
-from connectors.local.machine.state import Memory, Recorded, StackState
+from connectors.local.machine.state import Recorded, StackState, StateFile
 from connectors.local.stack import LocalStack
 from schemas.errors import ConfigurationError, VectrueError
 
@@ -59,7 +59,7 @@ def test_a_kept_port_in_use_names_port_part_and_fix(tmp_path: Path) -> None:
 
 def test_the_state_survives_and_is_private(tmp_path: Path) -> None:
     """What was written is read back whole, and nobody else may read the password."""
-    memory = Memory(tmp_path / "stack.json")
+    memory = StateFile(tmp_path / "stack.json")
     assert memory.read() is None
     state = replace(
         StackState.new(), postgres_home="/elsewhere", processes={"kafka": Recorded(7, 1.5, "mark")}
@@ -71,7 +71,7 @@ def test_the_state_survives_and_is_private(tmp_path: Path) -> None:
 
 def test_parallel_records_do_not_lose_each_other(tmp_path: Path) -> None:
     """Parts that start at the same moment are all written down."""
-    memory = Memory(tmp_path / "stack.json")
+    memory = StateFile(tmp_path / "stack.json")
     memory.write(StackState.new())
     threads = [
         threading.Thread(target=memory.record, args=(f"p{i}", Recorded(i, 0.0, "m")))
@@ -96,7 +96,7 @@ def test_a_damaged_state_names_the_way_out(tmp_path: Path, content: str) -> None
     """
     (tmp_path / "stack.json").write_text(content, encoding="utf-8")
     with pytest.raises(ConfigurationError, match="vectrue local reset --dir"):
-        Memory(tmp_path / "stack.json").read()
+        StateFile(tmp_path / "stack.json").read()
 
 
 def test_no_stack_names_the_command_that_makes_one(tmp_path: Path) -> None:
