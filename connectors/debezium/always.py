@@ -1,10 +1,10 @@
-"""What the connector's configuration says whatever the settings are: all that Debezium
-may emit has a place, or is off.
+"""What the connector's configuration says whatever the settings are.
 
-A record whose topic `init` does not make stops capture of all tables without an error:
-Kafka Connect's producer waits for the topic for ever. Where brokers make topics by
-themselves, its content would be in Kafka. So of everything that the Postgres connector
-can write, as its list of options names it:
+All that Debezium may emit has a place, or is off. A record whose topic `init` does not
+make stops capture of all tables without an error: Kafka Connect's producer waits for
+the topic for ever. Where brokers make topics by themselves, its content would be in
+Kafka. So of everything that the Postgres connector can write, as its list of options
+names it:
 
 - changes of the tables: to their topics, cut to the key columns (`table.include.list`,
   `column.include.list`);

@@ -122,12 +122,7 @@ class KafkaConnect:
         if before == wanted and not forget_offsets and self._is_sound(name):
             return False
         if before is None:
-            # Connect keeps the offsets of a deleted connector, and they may be older
-            # than the slot, which would fail the task: so a new one of its name starts
-            # stopped, too, and then where the slot stands.
-            new = {"name": name, "config": wanted, "initial_state": "STOPPED"}
-            self._call("POST", "/connectors", new)
-            self._call("DELETE", f"{_path(name)}/offsets")
+            self._create(name, wanted)
         else:
             self.stop(name)
             # The offsets first: an `init` that is interrupted here still sees that the
@@ -181,13 +176,7 @@ class KafkaConnect:
             if status is not None and status.is_running and also():
                 return
             if self._clock.monotonic() > end:
-                state = "not known to Kafka Connect"
-                if status is not None:
-                    state = f"{status.state}, tasks {list(status.tasks)}"
-                raise TransientError(
-                    f"connector {name} does not stream after {deadline:g} s ({state})",
-                    fix="see the log of Kafka Connect",
-                )
+                raise _not_streaming(name, status, deadline)
             self._clock.wait(_POLL_SECONDS)
 
     def restart(self, name: str) -> None:
@@ -234,6 +223,14 @@ class KafkaConnect:
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
+
+    def _create(self, name: str, config: Mapping[str, str]) -> None:
+        # Connect keeps the offsets of a deleted connector, and they may be older than
+        # the slot, which would fail the task: so a new one of its name starts stopped,
+        # too, and then where the slot stands.
+        new = {"name": name, "config": config, "initial_state": "STOPPED"}
+        self._call("POST", "/connectors", new)
+        self._call("DELETE", f"{_path(name)}/offsets")
 
     def _reconfigure(self, name: str, before: Mapping[str, str], wanted: Mapping[str, str]) -> None:
         if before == wanted:
@@ -297,6 +294,16 @@ class KafkaConnect:
             f"Kafka Connect does not answer at {self.shown} ({why})",
             fix="check connect.url and Kafka Connect",
         ) from cause
+
+
+def _not_streaming(name: str, status: ConnectorStatus | None, seconds: float) -> TransientError:
+    state = "not known to Kafka Connect"
+    if status is not None:
+        state = f"{status.state}, tasks {list(status.tasks)}"
+    return TransientError(
+        f"connector {name} does not stream after {seconds:g} s ({state})",
+        fix="see the log of Kafka Connect",
+    )
 
 
 def _path(name: str) -> str:

@@ -111,8 +111,9 @@ def _login(database: CapturedDatabase) -> dict[str, str]:
 
 
 def pattern(*names: str) -> str:
-    """A regular expression of Java that matches exactly these names joined by dots, and
-    survives Debezium's lists.
+    """A regular expression of Java that matches exactly these names joined by dots.
+
+    It survives Debezium's lists.
     """
     return EXACT + r"\.".join(_escaped(name) for name in names)
 
@@ -142,12 +143,7 @@ def database_of(
     Raises:
         ConfigurationError: it is reached through a Unix socket, which Java cannot use.
     """
-    host = settings.connect.database_host or parameters.get("host") or "localhost"
-    if host.startswith(("/", "@")):
-        raise ConfigurationError(
-            f"postgres.dsn leads to the Unix socket {host}, which Kafka Connect cannot use",
-            fix="set connect.database_host to the server's address",
-        )
+    host = _host(settings, parameters)
     # A host may be an address of this machine alone; where Connect runs elsewhere, the
     # settings of [connect] say how it reaches the server.
     port = settings.connect.database_port or int(parameters.get("port") or 5432)
@@ -161,3 +157,13 @@ def database_of(
         sslmode=parameters.get("sslmode"),
         sslrootcert=root,
     )
+
+
+def _host(settings: Settings, parameters: Mapping[str, str]) -> str:
+    host = settings.connect.database_host or parameters.get("host") or "localhost"
+    if host.startswith(("/", "@")):
+        raise ConfigurationError(
+            f"postgres.dsn leads to the Unix socket {host}, which Kafka Connect cannot use",
+            fix="set connect.database_host to the server's address",
+        )
+    return host

@@ -57,7 +57,10 @@ def allow(admin: AdminClient, users: Mapping[str, Sequence[Right]]) -> None:
     Raises:
         VectrueError: the broker refuses.
     """
-    bindings = [_binding(user, right) for user, rights in users.items() for right in rights]
+    bindings: list[AclBinding] = []
+    for user, rights in users.items():
+        for right in rights:
+            bindings.append(_binding(user, right))
     for future in admin.create_acls(bindings).values():
         try:
             future.result(_ANSWER_SECONDS)

@@ -71,5 +71,8 @@ def look(settings: Settings, right: Right) -> VectrueError | None:
         # What the client said reaches `said` in a poll only.
         admin.poll(0)
         return errors.error_of(settings, error.args[0], right, said=said)
-    lost = [partition.id for partition in partitions if partition.leader is None]
+    lost: list[int] = []
+    for partition in partitions:
+        if partition.leader is None:
+            lost.append(partition.id)
     return errors.leaderless(settings, right.name, lost) if lost else None

@@ -1,10 +1,9 @@
-"""The dead-letter topic, read from its start to the end it had when the reading began,
-and shortened.
+"""The dead-letter topic, read and shortened.
 
-Hazards:
-- The consumer assigns and commits nothing, so it can join no group and disturb none.
-- Retention or a purge may take records away while they are read: offsets have holes,
-  and the end is what the broker reports (partition EOF), never a count.
+It is read from its start to the end it had when the reading began.
+
+Hazard: retention or a purge may take records away while they are read: offsets have
+holes.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -79,6 +78,7 @@ class DeadLetterTopic:
             for number, (start, end) in self._bounds(consumer, said).items():
                 first = max(start, begin.get(number, start))
                 if first < end:
+                    # Assigned and never subscribed: it can join no group and disturb none.
                     consumer.assign([TopicPartition(self._topic, number, first)])
                     yield from self._records(consumer, number, end)
         finally:
@@ -149,6 +149,7 @@ class DeadLetterTopic:
             heard = self._clock.monotonic()
             problem = message.error()
             if problem is not None:
+                # The end as the broker reports it, never a count: offsets have holes.
                 if problem.name() == "_PARTITION_EOF":
                     return
                 self._require_passing(problem)

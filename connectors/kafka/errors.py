@@ -1,5 +1,4 @@
-"""The one way from Kafka's errors to ours: each thing that can be wrong has a sentence of
-its own.
+"""The one way from Kafka's errors to ours: each of them has a sentence of its own.
 
 | what is wrong | what is raised | the fix names |
 |---|---|---|
@@ -106,8 +105,7 @@ def error_of(
         settings: how it was connected.
         problem: the error.
         right: what was asked for, on which topic or group.
-        what: what could not be done, for an error that is none of the known ones; None
-            says that no broker answers.
+        what: what could not be done, for other errors; None: no broker answers.
         said: what the client said through `error_cb` meanwhile.
 
     Returns:
@@ -115,6 +113,7 @@ def error_of(
     """
     if is_denied(problem):
         return permission_denied(settings, [right])
+    # It follows from the reason, which the client said before it.
     told = [one for one in said if one.name() != "_ALL_BROKERS_DOWN"]
     for one in (*told, problem):
         if is_refusal(one):
@@ -123,9 +122,12 @@ def error_of(
         return missing_topic(right.name)
     if problem.code() in _LEADERLESS:
         return leaderless(settings, right.name)
+    return _unanswered(settings, reason(told[-1] if told else problem), what)
+
+
+def _unanswered(settings: Settings, why: str, what: str | None) -> TransientError:
     if what is None:
         what = f"Kafka does not answer at {settings.kafka.bootstrap_servers}"
-    why = reason(told[-1] if told else problem)
     return TransientError(
         f"{what} ({why})",
         fix="check kafka.bootstrap_servers, kafka.security and that the broker runs",

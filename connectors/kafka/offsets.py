@@ -1,6 +1,6 @@
-"""Offsets of consumer groups, read from outside: committed, log start, log end, who
-reads, and the record that waits.
+"""Offsets of consumer groups, read from outside.
 
+That is what is committed, log start and log end, who reads, and the record that waits.
 From the broker through the admin API, never from Faust's monitor: that one learns the
 log end only from records it is given, so a stuck worker looks caught up there.
 
@@ -40,12 +40,12 @@ class Offsets(Protocol):
     """Where consumer groups stand. Blocks for seconds at most; one thread."""
 
     def read(self, groups: Mapping[str, Sequence[str]]) -> Mapping[str, GroupLag]:
-        """Read the groups over their topics; time lags and statuses are left for the
-        caller to fill in.
+        """Read the groups over their topics.
 
-        What cannot be read costs its row an `error`, never the call. A topic that does
-        not exist is one row without partition; a group that does not exist has state
-        None, no members and no commits.
+        Time lags and statuses are left for the caller to fill in. What cannot be read
+        costs its row an `error`, never the call. A topic that does not exist is one row
+        without partition; a group that does not exist has state None, no members and no
+        commits.
 
         Args:
             groups: topics by group id.
@@ -207,10 +207,13 @@ class KafkaOffsets(Offsets):
         """Where each log begins or ends, or why that is not known."""
         if not places:
             return {}
+        asked: dict[TopicPartition, OffsetSpec] = {}
+        for place in places:
+            asked[TopicPartition(*place)] = spec
         # read_uncommitted, as Faust's consumer has it: otherwise an open transaction
         # looks like lag.
         answers = self._admin.client().list_offsets(
-            {TopicPartition(*place): spec for place in places},
+            asked,
             isolation_level=IsolationLevel.READ_UNCOMMITTED,
             request_timeout=ANSWER_SECONDS,
         )

@@ -1,5 +1,4 @@
-"""Records that leave the pipeline, each acknowledged by the broker before the call
-returns.
+"""Records that leave the pipeline, acknowledged by the broker before a call returns.
 
 Hazard: after a fatal error a producer is of no more use; the client raises it out of
 whichever callback comes next.
@@ -110,8 +109,7 @@ class KafkaOutbox(Outbox):
                 self._send_one(topic, failure, letter)
 
     def send_again(self, records: Sequence[Record]) -> list[int | str]:
-        """Write records as they were to the partitions they were read from, and wait
-        for each.
+        """Write records as they were to the partitions they were read from.
 
         Returns:
             for each its new offset, or why the broker did not take it.
@@ -168,8 +166,9 @@ class KafkaOutbox(Outbox):
         return told
 
     def _refused(self, topic: str, problem: KafkaError | None) -> VectrueError:
-        """What it means that no record was taken for a topic; without a problem, that
-        there was no answer.
+        """What it means that no record was taken for a topic.
+
+        Without a problem there was no answer.
         """
         right = Right("topic", topic, "WRITE")
         what = f"Kafka at {self._settings.kafka.bootstrap_servers} took no record for topic {topic}"
@@ -189,8 +188,9 @@ class KafkaOutbox(Outbox):
         return error
 
     def _failed(self, error: BaseException, topics: Iterable[str]) -> VectrueError:
-        """What an error means that the client raised out of a call, rather than as the
-        answer to one record.
+        """What an error means that the client raised out of a call.
+
+        It is not the answer to one record.
         """
         fatal, names = _fatal(error), sorted(set(topics))
         if fatal is not None and errors.is_denied(fatal):
@@ -269,8 +269,9 @@ def _letter(topic: str, failure: Failure) -> _Outgoing:
 
 
 def _fatal(error: BaseException) -> KafkaError | None:
-    """The error after which a producer is of no more use, for example that its user may
-    write nowhere; None for any other.
+    """The error after which a producer is of no more use; None for any other.
+
+    For example, its user may write nowhere.
     """
     # Raised out of a callback, it arrives as the cause of a SystemError.
     if isinstance(error, SystemError):

@@ -1,8 +1,6 @@
-"""One bounded look at the records that wait: the first one at or after an offset, for
-many partitions at once.
+"""One bounded look at the records that wait, for many partitions at once.
 
-Hazard: the consumer assigns and never subscribes, so it can join no group and disturb
-none.
+Of each partition it reads the first record at or after an offset.
 """
 
 from collections.abc import Mapping
@@ -53,8 +51,12 @@ def first_records(
     if not places:
         return {}
     probe = opened(Consumer, settings, **_OPTIONS)
+    asked: list[TopicPartition] = []
+    for place, offset in places.items():
+        asked.append(TopicPartition(*place, offset))
     try:
-        probe.assign([TopicPartition(*place, offset) for place, offset in places.items()])
+        # Assigned and never subscribed: it can join no group and disturb none.
+        probe.assign(asked)
         return _collect(probe, set(places), clock.monotonic() + timeout, clock)
     finally:
         probe.close()

@@ -29,8 +29,9 @@ TITLES: Final[Mapping[Role, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Right:
-    """One right: an operation on a topic or a group, or on all whose name begins with
-    `name`.
+    """One right: an operation on a topic or a group.
+
+    A prefixed one is about all whose name begins with `name`.
     """
 
     resource: Literal["topic", "group"]

@@ -1,5 +1,4 @@
-"""`kafka.security` for the second client: librdkafka's options as aiokafka, below
-Faust, understands them.
+"""`kafka.security` as aiokafka, the client below Faust, understands it.
 
 confluent-kafka takes the options as they are. Here they become one `Transport`, of
 which streams/worker/app.py makes Faust's credentials. An option that Faust's client

@@ -49,7 +49,9 @@ def wanted(settings: Settings, tables: Sequence[TableName]) -> dict[str, Topic]:
     """The topics of these tables and of the lanes, by name."""
     lanes = Topic(settings.kafka.partitions, settings.kafka.retention_hours)
     prefix = settings.kafka.topic_prefix
-    topics = dict.fromkeys((table.topic(prefix) for table in tables), lanes)
+    topics: dict[str, Topic] = {}
+    for table in tables:
+        topics[table.topic(prefix)] = lanes
     topics[settings.replay_topic] = lanes
     topics[settings.deferred_topic] = lanes
     topics[settings.dead_letter_topic] = Topic(
@@ -203,8 +205,10 @@ def _create(
     *,
     validate_only: bool = False,
 ) -> list[str]:
-    """Create topics, or have the broker check whether it would; the names of those that
-    it took.
+    """Create topics, or have the broker check whether it would.
+
+    Returns:
+        the names of those that it took.
     """
     factor = settings.kafka.replication_factor
     new = [
@@ -214,7 +218,11 @@ def _create(
     answers = admin.create_topics(
         new, operation_timeout=_ANSWER_SECONDS, validate_only=validate_only
     )
-    return [name for name, future in answers.items() if _is_created(settings, name, future)]
+    created: list[str] = []
+    for name, future in answers.items():
+        if _is_created(settings, name, future):
+            created.append(name)
+    return created
 
 
 def _config(topic: Topic) -> dict[str, str]:

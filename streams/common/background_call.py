@@ -1,7 +1,6 @@
 """A call in a thread of its own, with a timeout for its result.
 
-Hazard: a thread cannot be ended from outside. A call that hangs keeps its one thread; it
-is not started a second time meanwhile, and does not keep the process alive.
+Hazard: a thread cannot be ended from outside: a call that hangs keeps its one thread.
 """
 
 import threading
@@ -26,8 +25,10 @@ class BackgroundCall(Generic[T]):
 
     def start(self) -> None:
         """Start a call, unless one is running."""
+        # A call that hangs is not started a second time.
         if not self.is_open:
             self._answer = Future()
+            # A daemon, which does not keep the process alive.
             threading.Thread(target=self._call, args=(self._answer,), daemon=True).start()
 
     def answer(self, seconds: float) -> T | None:

@@ -1,5 +1,4 @@
-"""Bisection: if a batch fails in the model, halves of it are tried until the texts that
-the model refuses are found.
+"""Bisection: find the texts of a batch that the model refuses, by trying halves.
 
 One refused text among n costs at most 2 * log2(n) + 1 more calls than a batch without
 one: two halves on each level, and the text once more alone. If the model ran out of
@@ -89,8 +88,7 @@ def encode(
         VectrueError: the model is broken: it took no text, and either refused the probe
             or there were eight texts or more in the batch.
         TransientError: the device is out of memory even for the probe.
-        TransientError, ConfigurationError, Stopping: as the embedder raised them; they
-            say nothing about the texts.
+        TransientError, ConfigurationError, Stopping: as the embedder raised them.
     """
     result = Encoded()
     _halve(embedder, texts, range(len(texts)), dimensions, result)
@@ -129,8 +127,7 @@ def _probe(
 ) -> None:
     """Raise if the model is at fault, and not the refused texts.
 
-    A text that does not fit while the probe does is at fault, however many there are:
-    without quarantine it would stop the partition for ever.
+    A text that does not fit while the probe does is at fault, however many there are.
     """
     taken = len(result.vectors) + earlier.taken
     text = _PROBE
@@ -148,6 +145,7 @@ def _probe(
             f"the model has no room even {what} ({reason.message})", fix="free memory there"
         )
     count = len(texts) + earlier.taken + earlier.refused
+    # Such texts are at fault: without quarantine they would stop the partition for ever.
     is_for_memory = len(result.no_room) == len(texts)
     if reason is not None or (not taken and count >= _BROKEN_MODEL_TEXTS and not is_for_memory):
         first = result.refused[min(result.refused)]
@@ -166,6 +164,7 @@ def _halve(
         _halve(embedder, texts, positions[:middle], dimensions, result)
         _halve(embedder, texts, positions[middle:], dimensions, result)
         return
+    # Quarantine lasts, and a device may fail once.
     for _ in range(_TRIES_ALONE - 1):
         reason = _attempt(embedder, texts, positions, dimensions, result)
     if reason is not None:
@@ -182,6 +181,7 @@ def _attempt(
     try:
         vectors = embedder.encode_documents([texts[i] for i in positions])
         check(vectors, len(positions), dimensions)
+    # They say nothing about the texts.
     except (TransientError, ConfigurationError, Stopping):
         raise
     # Whatever a model raises about a text is the reason, which is stored.

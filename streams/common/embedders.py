@@ -81,7 +81,9 @@ def for_targets(
     for target in targets:
         if target.model in models:
             continue
+        # During a migration the database says how its model is opened.
         embedder = open_model(settings.model.opened_as(saved.get(target.model, {})))
         target_rules.check_model([target], embedder)
         models[target.model] = embedder
+    # Without `opened` where no column wants it.
     return Embedders({target.model: models[target.model] for target in targets})

@@ -9,6 +9,7 @@ escaped (`\x1b`) and cannot control the terminal.
 import io
 import logging
 import sys
+from collections.abc import Sequence
 from typing import Any, TextIO
 
 import structlog
@@ -28,14 +29,6 @@ def configure(settings: LogSettings, **bound: str) -> None:
         bound: values in every line of this process (the role).
     """
     as_json = settings.format == "json" or (settings.format == "auto" and not sys.stderr.isatty())
-    renderer: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer(serializer=json_text)
-        if as_json
-        # Its default tracebacks show local variables, and passwords are among them.
-        else structlog.dev.ConsoleRenderer(
-            colors=sys.stderr.isatty(), exception_formatter=_write_traceback
-        )
-    )
 
     def bind(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
         # Not context variables, which do not reach the lane's thread.
@@ -46,7 +39,7 @@ def configure(settings: LogSettings, **bound: str) -> None:
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    final = [structlog.processors.format_exc_info if as_json else _shown, renderer]
+    final = _json_renderers() if as_json else _console_renderers()
     level = logging.getLevelNamesMapping()[settings.level.upper()]
     structlog.configure(
         processors=[*shared, *final],
@@ -54,12 +47,37 @@ def configure(settings: LogSettings, **bound: str) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
+    _catch_libraries(level, shared, final)
+
+
+def _json_renderers() -> list[structlog.typing.Processor]:
+    return [
+        structlog.processors.format_exc_info,
+        structlog.processors.JSONRenderer(serializer=json_text),
+    ]
+
+
+def _console_renderers() -> list[structlog.typing.Processor]:
+    # Its default tracebacks show local variables, and passwords are among them.
+    renderer = structlog.dev.ConsoleRenderer(
+        colors=sys.stderr.isatty(), exception_formatter=_write_traceback
+    )
+    return [_shown, renderer]
+
+
+def _catch_libraries(
+    level: int,
+    shared: Sequence[structlog.typing.Processor],
+    final: Sequence[structlog.typing.Processor],
+) -> None:
+    """Send what libraries log the same way, from warnings up."""
     foreign = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *final],
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(foreign)
+    # By force, since a library may have set up handlers of its own at its import.
     logging.basicConfig(level=max(level, logging.WARNING), handlers=[handler], force=True)
     # A warning of Python may quote a client's text, which must be escaped too.
     logging.captureWarnings(capture=True)
@@ -67,6 +85,7 @@ def configure(settings: LogSettings, **bound: str) -> None:
 
 def flush() -> None:
     """Flush the logs; needed before the process ends without Python's own clean-up."""
+    # os._exit runs no handlers at exit.
     logging.shutdown()
     sys.stderr.flush()
 

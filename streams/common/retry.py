@@ -1,7 +1,6 @@
 """Retries of calls to a service that does not answer, with back-off and a time limit.
 
-Only `TransientError` is retried; any other error is raised at once. A wait ends at once
-when the process is asked to stop.
+Only `TransientError` is retried; any other error is raised at once.
 """
 
 from collections.abc import Callable
@@ -50,8 +49,10 @@ class RetryPolicy:
         deadline = self._clock.monotonic() + self._seconds
         retrying = Retrying(
             retry=retry_if_exception(self._may_pass),
+            # tenacity's own limit reads the system's clock, which tests do not move.
             stop=lambda _: self._clock.monotonic() >= deadline,
             wait=wait_exponential_jitter(multiplier=0.1, max=10.0, jitter=0.5),
+            # It ends at once when the process is asked to stop.
             sleep=self._clock.wait,
             before_sleep=self._note,
             reraise=True,

@@ -22,9 +22,7 @@ a change within a second.
 _POLL_SECONDS = 0.5
 
 Look = Callable[[], Mapping[Key, Fingerprint]]
-"""Returns the rows that lack a true vector now. The fingerprint differs if a row got one
-and lost it again.
-"""
+"""Returns the rows that lack a true vector now."""
 
 
 def count(look: Look, clock: Clock) -> int:
@@ -45,6 +43,7 @@ def staying(look: Look, clock: Clock) -> Mapping[Key, Fingerprint]:
     while left and clock.monotonic() - moved_at < _PATIENCE_SECONDS:
         clock.wait(_POLL_SECONDS)
         now = look()
+        # Another fingerprint: the row got a vector meanwhile and lost it again.
         still = {key: seen for key, seen in left.items() if now.get(key) == seen}
         if len(still) < len(left):
             moved_at = clock.monotonic()

@@ -61,12 +61,12 @@ def resolve(settings: Settings, session: Session) -> list[Target]:
 
 
 def standing(settings: Settings, session: Session) -> list[Target]:
-    """Return the targets of the existing tables: a dropped one does not affect the
-    others.
+    """Return the targets of the existing tables.
 
     Raises:
         ConfigurationError, TransientError: as `resolve`.
     """
+    # A table that was dropped does not affect the others.
     there = tuple(table for table in settings.tables if counting.stands(session, table.table))
     return resolve(settings.model_copy(update={"tables": there}), session) if there else []
 
@@ -85,8 +85,9 @@ def served(settings: Settings, session: Session) -> list[Target]:
 
 
 def wanted(settings: Settings, session: Session, embedder: Embedder) -> list[WantedColumn]:
-    """Return the columns that `init` sets up, with the model of the settings, or during a
-    migration with that of the database.
+    """Return the columns that `init` sets up, each with its model.
+
+    It is that of the settings, or during a migration that of the database.
     """
     found: list[WantedColumn] = []
     for table in settings.tables:
@@ -95,6 +96,7 @@ def wanted(settings: Settings, session: Session, embedder: Embedder) -> list[Wan
             found.append(_settled(session, table, embedder))
         for made in under_way:
             old, new = (made.from_model, made.from_dimensions), (made.to_model, made.to_dimensions)
+            # Offline there is one column, and it holds the new vectors from the start.
             if made.offline or made.state is MigrationState.SWAPPED:
                 served_now, beside_now = new, old
             else:
@@ -149,15 +151,13 @@ def configured(settings: Settings, shape: Shape) -> list[Target]:
 
 
 def _steady(settings: Settings, session: Session, look: Callable[[], list[Target]]) -> list[Target]:
-    """Call `look` until no migration takes a step meanwhile.
-
-    A step renames columns, so a look that met one may have mixed old and new names.
-    """
+    """Call `look` until no migration takes a step meanwhile."""
     if not settings.tables:
         raise ConfigurationError(
             "no table is configured", fix="add [[tables]] with name and text to vectrue.toml"
         )
     while True:
+        # A step renames columns: a look that met one may have mixed old and new names.
         before = migration.read(session)
         try:
             found = look()
@@ -170,9 +170,8 @@ def _steady(settings: Settings, session: Session, look: Callable[[], list[Target
 
 
 def _settled(session: Session, table: TableSettings, embedder: Embedder) -> WantedColumn:
-    """Return a column without a migration: with the settings' model, unless it has not
-    followed the other tables to it yet.
-    """
+    """Return a column without a migration, with the model that it wants."""
+    # The settings' model, unless it is yet to follow the other tables to it.
     for model, dimensions, *_ in wanted_rules.lines(session, table, table.column):
         if is_behind(str(model), embedder.model_id, migration.read(session, finished=True)):
             return WantedColumn(table, str(model), int(dimensions))

@@ -13,9 +13,7 @@ _SECONDS = 3.0
 
 
 class Explainer:
-    """Explains reasons, each one once: a failure stays the same as long as its event
-    does.
-    """
+    """Explains reasons, each one once."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -26,7 +24,9 @@ class Explainer:
         """Return the reason; with table and row if an event was too large."""
         if not too_large.is_too_large(reason):
             return reason
+        # One search at a time, since it reads whole tables.
         with self._alone:
+            # Once: a failure stays the same as long as its event does.
             if reason not in self._known:
                 self._known[reason] = self._explained(reason)
             return self._known[reason]

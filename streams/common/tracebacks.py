@@ -20,6 +20,7 @@ def guard_tracebacks() -> None:
         sys.stderr.write(visible("".join(traceback.format_exception(kind, error, trace))))
 
     def of_thread(found: threading.ExceptHookArgs) -> None:
+        # Python ends a thread with SystemExit in silence, and so does this.
         if found.exc_value is not None and not isinstance(found.exc_value, SystemExit):
             name = one_line(found.thread.name) if found.thread else "-"
             sys.stderr.write(f"in thread {name}:\n")

@@ -4,8 +4,7 @@ It starts a stack of its own (Postgres, Kafka, Connect with Debezium) and a work
 child processes, and runs the command line for everything that a person would type. It
 stops everything at the end unless told to keep it.
 
-Hazard: the demo empties its database at each start, so its folder (`.vectrue/demo`) must
-not be that of `vectrue local up`.
+Hazard: the demo empties its database at each start.
 """
 
 import socket
@@ -32,6 +31,7 @@ from schemas.settings.sections import ModelSettings
 from streams.operations.interview import load as interview
 from streams.search.search import Search
 
+# Not the folder of `vectrue local up`: its database is emptied at each start.
 DIRECTORY = Path(".vectrue/demo")
 _READY_SECONDS = 300.0
 _SYNC_SECONDS = 600.0
@@ -55,13 +55,16 @@ Report = Callable[[StepLine], None]
 
 
 def choose_model() -> ModelSettings:
-    """Choose bge-m3 if its weights are in the local cache, otherwise the bundled
+    """Choose the best model whose weights are here.
+
+    That is bge-m3 if it is in the local cache, otherwise the bundled
     multilingual-e5-small, otherwise the lexical stand-in.
     """
     for name, dimensions in (("BAAI/bge-m3", 1024), ("multilingual-e5-small", 384)):
         settings = ModelSettings(name=name, dimensions=dimensions)
         try:
             model = open_model(settings)
+            # Loaded once: files that are here may be incomplete.
             model.load()
             model.unload()
         except (ModelUnavailable, MissingExtra):
@@ -171,6 +174,7 @@ text = "answer"
                 self._line("worker"),
                 stdout=output,
                 stderr=output,
+                # Else a Ctrl-C on the terminal would reach the worker before `_end`.
                 start_new_session=True,
                 env=child_environment(VECTRUE_LOG__FORMAT="json"),
             )
@@ -180,6 +184,7 @@ text = "answer"
                 raise VectrueError(
                     f"the worker ended with exit code {self._worker.returncode}", fix=f"read {log}"
                 )
+            # One line of each role.
             return log.read_text(encoding="utf-8").count('"worker ready"') == 2
 
         self._until(ready, _READY_SECONDS, f"the workers to be ready (see {log})")
@@ -221,6 +226,7 @@ text = "answer"
         changed_at = self._session.rows("SELECT clock_timestamp()")[0][0]
         (key,) = self._session.rows(statement, parameters)[0]
         self._until_current(None)
+        # By the database's clock alone, which both times come from.
         written = "SELECT extract(epoch FROM embedded_at - %s) FROM public.questions WHERE id = %s"
         seconds = float(self._session.rows(written, (changed_at, key))[0][0])
         after = self._search(query)[:1]

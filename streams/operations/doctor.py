@@ -1,13 +1,9 @@
-"""`vectrue doctor`: checks every precondition, one line each, with the command that
-fixes it.
+"""`vectrue doctor`: checks every precondition, and names the command that fixes it.
 
 The rules are those of `init`; this module decides which services are asked, how long to
 wait, and what depends on what.
 
-Hazards:
-- All services are asked at once, each with a timeout of ANSWER_SECONDS: the doctor must
-  not hang because a service does.
-- What could not be checked is unknown, never ok.
+Hazard: what could not be checked is unknown, never ok.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -29,7 +25,7 @@ from schemas.health.canary import judge
 from schemas.health.check_result import CheckResult, Level, guarded, ok, problem, unknown, warning
 from schemas.health.lag_findings import DEFAULT_THRESHOLDS
 from schemas.health.severity import Severity
-from schemas.health.witness import Witness
+from schemas.health.witness import Canary, Witness
 from schemas.settings.reading import Settings
 from streams.common.background_call import BackgroundCall
 from streams.common.too_large import Explainer
@@ -64,34 +60,18 @@ def examine(settings: Settings, clock: Clock) -> list[CheckResult]:
     model: BackgroundCall[ModelFacts | None] = BackgroundCall(
         lambda: describe_model(settings.model)
     )
+    # All at once, each with a timeout: the doctor must not hang because a service does.
     for question in (broker, capturing, model):
         question.start()
     facts, said = _answer("model", model, "reading the model's files takes too long")
     findings += said or list(_model(facts))
-    made = facts.dimensions if facts and facts.dimensions else settings.model.dimensions
-    wanted = postgres.ExpectedModel(settings.model.name, facts.record if facts else None, made)
-    database: BackgroundCall[postgres.Checkup | None] = BackgroundCall(
-        lambda: _database(settings, wanted)
-    )
-    database.start()
-    seen, said = _answer("Postgres", database, "Postgres does not answer in time")
-    findings += said if seen is None else seen.findings
-    if seen is None:
-        findings += _without_postgres(settings)
+    seen, said = _ask_postgres(settings, facts)
+    findings += said
     topics, topics_said = _answer(needs.KAFKA, broker, "Kafka does not answer in time")
     if seen is not None:
         findings += _witnessed(settings, clock, seen.witness, topics or ())
-        moving: BackgroundCall[list[CheckResult] | None] = BackgroundCall(lambda: _moving(settings))
-        moving.start()
-        found, said = _answer(
-            "migrations", moving, "Postgres does not answer in time", follows=needs.KEPT
-        )
-        findings += said if found is None else found
-    findings += topics or [
-        *topics_said,
-        unknown(needs.TOPICS, "Kafka does not answer", follows=[needs.KAFKA]),
-        unknown("workers", "Kafka does not answer", follows=[needs.KAFKA]),
-    ]
+        findings += _migrations(settings)
+    findings += topics or [*topics_said, *_without_kafka()]
     connector, said = _answer(
         needs.CONNECT, capturing, "Kafka Connect does not answer in time", follows=[needs.KAFKA]
     )
@@ -105,8 +85,37 @@ def examine(settings: Settings, clock: Clock) -> list[CheckResult]:
         *connector.findings,
         *guarded("connector", lambda: _compared(settings, connector, seen)),
     ]
+    if seen is not None:
+        findings += _offset(settings, clock, connector)
+    return findings
+
+
+def _ask_postgres(
+    settings: Settings, facts: ModelFacts | None
+) -> tuple[postgres.Checkup | None, list[CheckResult]]:
+    """Return what was found in Postgres, and its lines; None if it does not answer."""
+    made = facts.dimensions if facts and facts.dimensions else settings.model.dimensions
+    wanted = postgres.ExpectedModel(settings.model.name, facts.record if facts else None, made)
+    database: BackgroundCall[postgres.Checkup | None] = BackgroundCall(
+        lambda: _database(settings, wanted)
+    )
+    database.start()
+    seen, said = _answer("Postgres", database, "Postgres does not answer in time")
     if seen is None:
-        return findings
+        return None, [*said, *_without_postgres(settings)]
+    return seen, list(seen.findings)
+
+
+def _migrations(settings: Settings) -> list[CheckResult]:
+    moving: BackgroundCall[list[CheckResult] | None] = BackgroundCall(lambda: _moving(settings))
+    moving.start()
+    found, said = _answer(
+        "migrations", moving, "Postgres does not answer in time", follows=needs.KEPT
+    )
+    return said if found is None else found
+
+
+def _offset(settings: Settings, clock: Clock, connector: "_Connector") -> Iterator[CheckResult]:
     watched: BackgroundCall[list[CheckResult] | None] = BackgroundCall(
         lambda: _watched(settings, clock)
     )
@@ -116,8 +125,12 @@ def examine(settings: Settings, clock: Clock) -> list[CheckResult]:
     for one in said if offset is None else offset:
         # A connector that does not exist has no offset that could be right.
         if connector.status is not None or one.level is not Level.OK:
-            findings.append(one)
-    return findings
+            yield one
+
+
+def _without_kafka() -> Iterator[CheckResult]:
+    for check in (needs.TOPICS, "workers"):
+        yield unknown(check, "Kafka does not answer", follows=[needs.KAFKA])
 
 
 def _without_postgres(settings: Settings) -> Iterator[CheckResult]:
@@ -164,12 +177,7 @@ class _Connector:
 def _witnessed(
     settings: Settings, clock: Clock, witness: Witness, kafka: Sequence[CheckResult]
 ) -> Iterator[CheckResult]:
-    """Check whether changes arrive, which rows must be checked, and what is configured but
-    does not exist.
-
-    A difference in a table, publication or slot follows from the line of that object,
-    whose rules are stricter.
-    """
+    """Check whether changes arrive, and what is configured but does not exist."""
     needed = needs.Needs(settings).canary
     way: BackgroundCall[Witness] = BackgroundCall(lambda: with_transit(witness, settings, clock))
     way.start()
@@ -178,18 +186,7 @@ def _witnessed(
     except VectrueError as error:
         yield unknown("canary", error.message, follows=needed)
         return
-    said = judge(witness.canary, DEFAULT_THRESHOLDS.crit)
-    if said is None:
-        age = show_duration(max(witness.canary.age_seconds or 0.0, 0.0))
-        yield ok(
-            "canary",
-            f"changes arrive: what was written {age} ago has come back through Kafka and a "
-            "live worker",
-        )
-    elif said.severity is Severity.WARNING:
-        yield warning("canary", said.sentence, follows=needed)
-    else:
-        yield problem("canary", said.sentence, follows=needed)
+    yield _canary(witness.canary, needed)
     for look in witness.looks:
         line = needs.table(str(look.table))
         fails = any(one.about == line for one in witness.differences)
@@ -199,6 +196,7 @@ def _witnessed(
         yield warning("looks", neglected.sentence, follows=needed)
     for edit in witness.edits:
         yield warning("settings of workers", edit.sentence, edit.fix)
+    # From the line of the table, publication or slot, whose rules are stricter.
     for one in witness.differences:
         yield problem("configured", one.sentence, one.fix, follows=[one.about])
     if witness.error is not None:
@@ -206,6 +204,20 @@ def _witnessed(
         yield problem("configured", said_so, follows=needs.KEPT)
     elif not witness.differences:
         yield ok("configured", "is what is there, as running workers see it")
+
+
+def _canary(seen: Canary, needed: Sequence[str]) -> CheckResult:
+    said = judge(seen, DEFAULT_THRESHOLDS.crit)
+    if said is None:
+        age = show_duration(max(seen.age_seconds or 0.0, 0.0))
+        return ok(
+            "canary",
+            f"changes arrive: what was written {age} ago has come back through Kafka and a "
+            "live worker",
+        )
+    if said.severity is Severity.WARNING:
+        return warning("canary", said.sentence, follows=needed)
+    return problem("canary", said.sentence, follows=needed)
 
 
 def _who_looks(kafka: Sequence[CheckResult]) -> str:
@@ -346,12 +358,10 @@ def _compared(
     else:
         yield ok(check, "is what the settings ask for")
     starts, read = seen.slot_position, connector.offset
-    if (
-        not connector.status.is_running
-        and starts is not None
-        and read is not None
-        and read < starts
-    ):
+    # A running connector moves between the two questions, and the slot with it.
+    if connector.status.is_running or starts is None or read is None:
+        return
+    if read < starts:
         gone = (
             "starts after the place where the connector stopped: it was created again, and "
             "changes were missed"

@@ -1,5 +1,6 @@
-"""What `vectrue doctor` says about migrations under way: their state, and whether their
-tables were changed from outside.
+"""What `vectrue doctor` says about migrations under way.
+
+That is their state, and whether their tables were changed from outside.
 """
 
 from collections.abc import Iterator

@@ -1,6 +1,6 @@
-"""How far everything is behind, read from outside: the groups of both lanes, the
-witness, the slot, the connector.
+"""How far everything is behind, read from outside.
 
+It covers the groups of both lanes, the witness, the slot and the connector.
 `vectrue lag`, `status`, health and metrics use it. It asks no worker.
 
 Hazards:
@@ -54,9 +54,7 @@ class ConnectClient(Protocol):
 
 
 class LagMonitor:
-    """Reads reports one after another over the same connections, and judges each by
-    those before it.
-    """
+    """Reads reports over the same connections, and judges each by those before it."""
 
     def __init__(
         self,
@@ -111,6 +109,7 @@ class LagMonitor:
             ConfigurationError: Kafka refuses the connection, or a setting can never
                 work.
         """
+        # Both run while Kafka is read.
         self._source.start()
         self._capture.start()
         live, replay, kafka_error = self._lanes()
@@ -157,6 +156,7 @@ class LagMonitor:
                     self._canary = row
             found[live] = replace(found[live], partitions=tuple(changes))
             groups = self._timed(found)
+        # Part of the report, so that the rest is still shown.
         except TransientError as error:
             return GroupLag(live), GroupLag(replay), str(error)
         return (
@@ -187,6 +187,7 @@ class LagMonitor:
         rows = []
         for row in group.partitions:
             sample = Sample(at, row, group.members)
+            # A topic that could not be read has no partition.
             place = (group.group_name, (row.topic, -1 if row.partition is None else row.partition))
             ring = self._rings[place] = self._rings.get(place, Ring()).add(sample)
             status = classify(sample, ring, floor=floor, warn_seconds=self._thresholds.warn)
@@ -194,9 +195,7 @@ class LagMonitor:
         return replace(group, partitions=tuple(rows))
 
     def _witness(self, members: int | None, silence: str) -> Witness:
-        """Return what the database said, and how far the canary came if it has not come
-        back.
-        """
+        """Return what the database said, and where a canary is that did not come back."""
         seen = self._source.answer(OTHERS_SECONDS) or witness.unknown(self._settings, silence)
         if seen.canary.is_fresh or seen.canary.error is not None or self._canary is None:
             return seen
@@ -260,6 +259,7 @@ def aged(
     if row.waiting == 0:
         return row if row.current_offset is None else replace(row, time_lag_seconds=0.0)
     place = (row.topic, row.partition)
+    # Not read in time: unknown, not 0.
     if place not in records:
         return row
     record = records[place]
@@ -269,17 +269,17 @@ def aged(
     began = change.appended_at(record) if row.topic in chunk_topics else _commit_time(record)
     if began is None:
         return row
+    # Never negative: the clocks of this machine and the server may differ.
     return replace(row, time_lag_seconds=max(0.0, (now - began).total_seconds()))
 
 
 def _commit_time(record: Record) -> datetime | None:
-    """Return when the change was committed; if the record does not say, when Kafka got
-    it (a tombstone, or one that cannot be decoded).
-    """
+    """Return when the change was committed, or else when Kafka got it."""
     try:
         event = change.parse(record.key, record.value)
     except PoisonEvent:
         event = None
+    # A tombstone and a record that cannot be decoded do not say.
     if event is not None and event.committed_at is not None:
         return event.committed_at
     return change.appended_at(record)

@@ -1,6 +1,6 @@
 """How far the canary came outside Postgres, checked only if it has not come back.
 
-Hazard: what Kafka does not answer is unknown, and must not be taken for "no record".
+Hazard: what Kafka does not answer is unknown.
 """
 
 from collections.abc import Mapping
@@ -59,8 +59,7 @@ def _asked(settings: Settings, offsets: Offsets, seen: Canary) -> Transit:
 def transit(
     offsets: Offsets, members: int | None, row: PartitionLag, now: datetime | None
 ) -> Transit:
-    """Read the newest record of the canary's topic, and the first that no worker has
-    handled.
+    """Read the newest record of the canary's topic, and the first that waits.
 
     Args:
         offsets: where to ask.
@@ -79,6 +78,7 @@ def transit(
     ):
         return Transit(members, error=row.error or f"{row.topic} has no partition")
     place: Place = (row.topic, row.partition)
+    # The topic may be new, or all of it may have expired.
     empty = row.log_end_offset <= (row.log_start_offset or 0)
     newest = None if empty else _committed_at(offsets, place, row.log_end_offset - 1)
     if not row.waiting:
@@ -93,6 +93,7 @@ def _committed_at(offsets: Offsets, place: Place, offset: int) -> datetime | Non
     found: Mapping[Place, Record | None] = offsets.records_at(
         {place: offset}, timeout=PROBE_SECONDS
     )
+    # No answer must not be taken for "no record".
     if place not in found:
         raise TransientError(
             f"the newest record of {place[0]} could not be read within {PROBE_SECONDS:g} s"
@@ -112,4 +113,5 @@ def _committed_at(offsets: Offsets, place: Place, offset: int) -> datetime | Non
 def _age(moment: datetime | None, now: datetime | None) -> float | None:
     if moment is None or now is None:
         return None
+    # Never negative: the record may be newer than the database's time was read.
     return max(0.0, (now - moment).total_seconds())

@@ -6,10 +6,8 @@ the model in between, the search starts again. A `Backend` says where models and
 run: in the caller's thread (streams/search/search.py), or beside an event loop
 (streams/api/search_backend.py).
 
-Hazards:
-- Similarities mean nothing if the query and the rows were embedded by different models.
-- Rows of several columns are merged by similarity, which is comparable only within one
-  model.
+Hazard: similarities mean nothing if the query and the rows were embedded by different
+models.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -96,8 +94,9 @@ class SearchCore:
         return await self._retry(partial(self._find, request=request, started=started))
 
     async def similar(self, request: SearchRequest, only: Condition) -> tuple[list[Hit], Embedder]:
-        """Find rows of one table whose text is similar to a text, both embedded as
-        documents.
+        """Find rows of one table whose text is similar to a text.
+
+        Both are embedded as documents.
 
         Args:
             request: of one table; if two of its columns are configured, the first one
@@ -113,9 +112,7 @@ class SearchCore:
         return await self._retry(partial(self._similar, request=request, only=only))
 
     async def _retry(self, attempt: Callable[[Served], Awaitable[T]]) -> T:
-        """Repeat an attempt that met a step of a migration, or of the application's key
-        columns.
-        """
+        """Repeat an attempt that met a step of a migration, or of the key's columns."""
         stale: Served | None = None
         for number in range(_ATTEMPTS):
             stale = served = await self._backend.served(stale)
@@ -137,6 +134,7 @@ class SearchCore:
         targets = self._backend.columns(served, request.tables)
         ids = sorted({target.model for target in targets})
         models = [served.models[model] for model in ids]
+        # First, so that loading does not count as time of embedding.
         await self._backend.load(models)
         loaded = self._clock.monotonic()
         vectors = await self._backend.encode_query(models, request.text)
@@ -191,5 +189,6 @@ def nearest(
     for target in targets:
         search.check_where(session, target, request)
         hits += search.nearest(session, target, queries[target.model], request)
+    # Comparable only within one model.
     hits.sort(key=lambda hit: hit.similarity, reverse=True)
     return hits[: request.limit]

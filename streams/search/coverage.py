@@ -1,7 +1,7 @@
 """How much of a table a search can find by the current text of its rows.
 
-Hazard: a large table is sampled, since a user waits: a few rows without a vector among
-millions may be missed.
+Hazard: a large table is sampled: a few rows without a vector among millions may be
+missed.
 """
 
 from dataclasses import replace
@@ -33,6 +33,7 @@ def look(session: Session, target: Target) -> Searched:
     Raises:
         VectrueError: the table cannot be read, or Postgres does not answer.
     """
+    # A user waits, so a large table is sampled.
     counts = enumeration.survey(session, target, Request(), exact=False, sample_bytes=_SAMPLE_BYTES)
     unsearched = counts.missing + counts.stale_model
     aside = counts.quarantined + counts.unreadable

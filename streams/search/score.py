@@ -1,8 +1,4 @@
-"""Scores an answer by its similarity to a reference answer, or to the nearest of a
-question's stored answers.
-
-Both sides are embedded as documents: an answer is not a query, and some models embed the
-two differently.
+"""Scores an answer by its similarity to a reference, or to the nearest stored answer.
 
 Hazard: a wrong stored answer is a reference too, unless `score.where` excludes it.
 """
@@ -41,6 +37,8 @@ def against_text(
     for what, text in (("answer", answer), ("reference", reference)):
         _refuse_blank(what, text)
     model = opened or open_model(settings.model)
+    # Both as documents: an answer is not a query, and some models embed the two
+    # differently.
     first, second = model.encode_documents([answer, reference])
     return graded(settings, float(first @ second), model)
 
@@ -67,8 +65,9 @@ def against_stored(settings: Settings, searching: Search, answer: str, question:
 def stored_request(
     settings: Settings, answer: str, question: str
 ) -> tuple[SearchRequest, Condition]:
-    """Return the search for the nearest stored answer, and the condition that it is of
-    this question.
+    """Return the search for the nearest stored answer to this question.
+
+    The condition, which says which question, is the second part.
 
     Raises:
         VectrueError: the answer is blank.

@@ -3,8 +3,7 @@
 `vectrue search`, `vectrue score` and `vectrue quality` use it; the algorithm is in
 streams/search/core.py.
 
-Hazard: coverage is counted at most once a minute (streams/search/coverage.py), so a
-warning may be up to a minute late.
+Hazard: coverage is counted at most once a minute (streams/search/coverage.py).
 """
 
 from collections.abc import Callable, Coroutine, Sequence
@@ -71,8 +70,9 @@ class Search:
         return SearchResult(found.hits, found.models, found.timings, searched, warnings)
 
     def like(self, request: SearchRequest, only: Condition) -> tuple[list[Hit], Embedder]:
-        """Find rows whose text is similar to a text; `SearchCore.similar` has the
-        arguments.
+        """Find rows whose text is similar to a text.
+
+        `SearchCore.similar` has the arguments.
 
         Raises:
             TargetMismatch, ModelUnavailable, VectrueError: as `find`.
@@ -100,6 +100,7 @@ class Search:
         now = self._clock.monotonic()
         if target in self._searched:
             counted_at, seen = self._searched[target]
+            # Counting may take longer than the search itself.
             if now - counted_at < _COVERAGE_SECONDS:
                 return seen, now - counted_at
         seen = coverage.look(self._session, target)
@@ -154,10 +155,8 @@ class _OwnThread(Backend):
 
 
 def _finish(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine that never suspends, without an event loop.
-
-    Not `asyncio.run`: callers may have an event loop of their own.
-    """
+    """Run a coroutine that never suspends, without an event loop."""
+    # Not `asyncio.run`: callers may have an event loop of their own.
     try:
         coroutine.send(None)
     except StopIteration as finished:

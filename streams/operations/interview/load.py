@@ -31,11 +31,13 @@ _ADVANCE_SEQUENCE = (
 
 
 def _read(name: str) -> list[dict[str, object]]:
-    """Return the objects of one JSON Lines file of this folder, in the order of the
-    file.
-    """
+    """Return the objects of one JSON Lines file of this folder, in its order."""
+    found: list[dict[str, object]] = []
     with (_HERE / name).open(encoding="utf-8") as lines:
-        return [json.loads(line) for line in lines if line.strip()]
+        for line in lines:
+            if line.strip():
+                found.append(json.loads(line))
+    return found
 
 
 def read_questions() -> list[dict[str, object]]:
@@ -49,11 +51,11 @@ def read_answers() -> list[dict[str, object]]:
 
 
 def read_queries() -> list[dict[str, object]]:
-    """Return the judged searches: ``query``, ``relevant`` (question ids), ``kind``,
-    ``note``.
+    """Return the judged searches.
 
-    The first 27 also have ``selected``: they were kept because a model finds them, so
-    they measure no model.
+    Each has ``query``, ``relevant`` (question ids), ``kind`` and ``note``. The first 27
+    also have ``selected``: they were kept because a model finds them, so they measure
+    no model.
     """
     return _read("queries.jsonl")
 
@@ -62,17 +64,17 @@ def _insert(
     cursor: Cursor, statement: str, rows: list[dict[str, object]], keys: Sequence[str]
 ) -> int:
     """Insert ``rows`` with one statement and return how many of them were new."""
-    values = [tuple(row[key] for key in keys) for row in rows]
+    values: list[list[object]] = []
+    for row in rows:
+        values.append([row[key] for key in keys])
     return len(execute_values(cursor, statement, values, page_size=1000, fetch=True))
 
 
 def load(connection: Connection) -> tuple[int, int]:
-    """Insert every question and answer that is not there yet; return how many of each
-    were new.
+    """Insert every question and answer that is not there yet, in one transaction.
 
-    Everything happens in one transaction, which is committed at the end, or rolled back
-    on an error. Afterwards the identity sequences stand past the largest id, so that
-    ordinary inserts go on working.
+    Returns:
+        how many questions and how many answers were new.
     """
     with connection, connection.cursor() as cursor:
         questions = _insert(
@@ -84,6 +86,7 @@ def load(connection: Connection) -> tuple[int, int]:
         answers = _insert(
             cursor, _INSERT_ANSWERS, read_answers(), ("id", "question_id", "answer", "score")
         )
+        # The rows brought their ids along; an ordinary insert must not get one again.
         for table in ("public.questions", "public.answer_bank"):
             cursor.execute(_ADVANCE_SEQUENCE.format(table=table))
     return questions, answers

@@ -1,15 +1,10 @@
-"""The canary: written every few seconds by a thread of the live worker, and noted when
-it comes back.
+"""The canary: written every few seconds by a thread, and noted when it comes back.
 
 One of several live workers writes in a period: the database decides which. The canary's
 arrival is the only proof that changes arrive, so nothing here writes an arrival itself.
 
-Hazards:
-- An arrival that cannot be noted holds nothing up: it is logged, and the canary is
-  late, which is then true.
-- A service that is away is logged once and asked again. Any other exception is a bug
-  and ends the process, since a thread that died in silence would leave every report red
-  for ever.
+Hazard: a service that is away is logged once and asked again. Any other exception is a
+bug and ends the process.
 """
 
 import threading
@@ -80,6 +75,7 @@ class CanaryWriter:
             wait = retry_once(lambda: self._store.beat(self._every))
             self._store.note_slot(self._every)
             note(self._look())
+        # A VectrueError too, but no trouble of a service: the thread has to end.
         except Stopping:
             raise
         except VectrueError as error:
@@ -87,6 +83,7 @@ class CanaryWriter:
                 log.warning("canary could not be written; retrying", reason=str(error))
             self._trouble = str(error)
             forget()
+            # Soon, since a beat that is not written makes the canary late.
             return min(_RETRY_SECONDS, self._every)
         if self._trouble is not None:
             log.info("canary is written again", reason_before=self._trouble)
@@ -99,6 +96,7 @@ class CanaryWriter:
                 self._clock.wait(self.tick())
         except Stopping:
             return
+        # A thread that died in silence would leave every report red for ever.
         except Exception as bug:  # noqa: BLE001 - not swallowed: the process ends
             leave(f"a bug in the thread of the canary ({bug!r})", bug)
 
@@ -155,6 +153,25 @@ class CanaryArrivals:
             as the lane's own `handle`.
         """
         had_at = self._clock.now()
+        beats, others = self._told_apart(records)
+        if others:
+            self._handle(others)
+        # Good records of the topic. Without them every bad one would follow on the one
+        # before, however long ago.
+        good: list[tuple[str, None]] = [(self.topic, None)] * (len(records) - len(others))
+        self._dead_letter_limit.judge(good, self._clock.monotonic())
+        if not beats:
+            return
+        try:
+            retry_once(lambda: self._store.arrived(list(beats.values()), had_at))
+        # It holds no batch up: the canary is then late, which is true.
+        except VectrueError as error:
+            log.warning("arrival of the canary could not be noted", reason=str(error))
+
+    def _told_apart(
+        self, records: Sequence[Record]
+    ) -> tuple[dict[int, CanaryRecord], list[Record]]:
+        """Our beats by number, and the records that are none."""
         beats: dict[int, CanaryRecord] = {}
         others: list[Record] = []
         for record in records:
@@ -168,18 +185,7 @@ class CanaryArrivals:
                 # Once each, though an event may come twice: a statement changes no row
                 # a second time.
                 beats[beat.beat.number] = beat
-        if others:
-            self._handle(others)
-        # Good records of the topic. Without them every bad one would follow on the one
-        # before, however long ago.
-        good: list[tuple[str, None]] = [(self.topic, None)] * (len(records) - len(others))
-        self._dead_letter_limit.judge(good, self._clock.monotonic())
-        if not beats:
-            return
-        try:
-            retry_once(lambda: self._store.arrived(list(beats.values()), had_at))
-        except VectrueError as error:
-            log.warning("arrival of the canary could not be noted", reason=str(error))
+        return beats, others
 
 
 def note(seen: Witness) -> None:
@@ -202,6 +208,7 @@ def note(seen: Witness) -> None:
                 seconds = (moment - arrived.beat.sent_at).total_seconds()
                 metrics.CANARY_HOP.labels(name).set(seconds)
     if seen.error is not None:
+        # A series that is not known must not stand still at its last value.
         forget()
         return
     metrics.LOOKS_PENDING.labels("live").set(len(seen.looks))
@@ -226,13 +233,14 @@ def retry_once(work: Callable[[], T]) -> T:
     """Call a function; once more where the server has closed an idle connection.
 
     Args:
-        work: uses a session, which connects again.
+        work: uses a session.
 
     Raises:
         TransientError: it failed twice.
     """
     try:
         return work()
+    # The session connects again at the next statement.
     except TransientError:
         return work()
 

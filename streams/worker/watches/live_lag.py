@@ -1,16 +1,12 @@
-"""Live first: when the replay lane waits for the live lane, and how it knows that the
-live lane is behind.
+"""Live first: when the replay lane waits for the live lane, and how it knows.
 
 A rule without I/O (`LiveFirst`), and what feeds it (`LiveWatch`): the age of the oldest
 change that the live group has not handled, asked of the broker about once a second, in
 a thread of its own.
 
 Hazards:
-- Only the change topics count. Deferred rows wait on purpose, and one locked row would
-  hold up every replay.
 - What is not known holds nothing up: no answer, no age, or no live worker that could
-  catch up (logged once). Otherwise a replay would wait for ever for a lane that does
-  not run.
+  catch up (logged once).
 - Commits trail the work by up to a second (Faust commits once a second), so a limit
   under two seconds makes the replay wait for nothing.
 """
@@ -71,10 +67,12 @@ class LiveFirst:
             view: the live lane now; None: unknown.
             limit: seconds it may be behind.
         """
+        # Otherwise a replay would wait for ever for a lane that does not run.
         if view is None or view.lag is None or not view.members:
             self.waits = False
             return None
         over = view.lag > limit
+        # Two limits, so that it does not start and stop around one of them.
         self.waits = over or (self.waits and view.lag > limit / 2)
         if not self.waits:
             return None
@@ -90,6 +88,8 @@ class LiveWatch:
     def __init__(self, settings: Settings, offsets: Offsets, clock: Clock) -> None:
         self._group = settings.live_group
         self._topics: list[str] = []
+        # Change topics alone: deferred rows wait on purpose, and one locked row would
+        # hold up every replay.
         for table in settings.tables:
             topic = table.table.topic(settings.kafka.topic_prefix)
             if topic not in self._topics:
@@ -117,6 +117,7 @@ class LiveWatch:
 
     def _take(self, now: float) -> None:
         try:
+            # The call has ended, so this waits for nothing.
             self._view = self._call.answer(0)
         except VectrueError as error:
             self._view = None

@@ -1,7 +1,6 @@
 """Events whose key does not fit the table's: they are bad, or older than the key.
 
-Hazard: an event that names its transaction came through capture, so some row of the
-table was meant in either case. All rows of the table are looked at.
+Hazard: which row was meant is not known, so all rows of the table are looked at.
 """
 
 from collections.abc import Iterable
@@ -60,18 +59,25 @@ class Misfits:
         for misfit in self.found.values():
             table = misfit.target.table
             is_older = shapes.is_older(misfit.target, misfit.txids)
+            # An event that names its transaction came through capture: even if it is
+            # bad, some row of the table was meant.
             if is_older or misfit.txids:
                 tables[table] = None
             if is_older:
-                log.warning(
-                    "event is older than the table's key; all rows will be looked at",
-                    table=str(table),
-                    record=misfit.failure.record.position,
-                    reason=str(misfit.failure.reason),
-                )
-                metrics.EVENTS.labels("live", str(table), "other_key").inc()
+                _report_older(misfit)
             else:
                 bad.append(misfit.failure)
         for table in tables:
             retry.call(shapes.ask, table, _REASON)
         return bad
+
+
+def _report_older(misfit: Misfit) -> None:
+    table = str(misfit.target.table)
+    log.warning(
+        "event is older than the table's key; all rows will be looked at",
+        table=table,
+        record=misfit.failure.record.position,
+        reason=str(misfit.failure.reason),
+    )
+    metrics.EVENTS.labels("live", table, "other_key").inc()

@@ -1,11 +1,9 @@
-"""How far this worker has come in its partitions, noted in Postgres before each commit;
-and the offsets that it was not given.
+"""How far this worker has come in its partitions, and the offsets that it was not given.
 
-Written by the event loop, read by the thread that watches the topics.
+Positions are noted in Postgres before each commit.
 
-Hazard: a note that fails never holds back a commit, since an event that is handled has
-to be committed. The next look at the topics then takes the commit for one that another
-client made, and has the rows looked at: needlessly, but safely.
+Hazard: after a note that failed, the next look at the topics takes the commit for one
+that another client made, and has the rows looked at: needlessly, but safely.
 """
 
 import threading
@@ -45,6 +43,7 @@ class HandledPositions:
         self._handled: dict[Place, int] = {}
         self._next: dict[Place, int] = {}
         self._gaps: list[Gap] = []
+        # The event loop writes, the thread that watches the topics reads.
         self._lock = threading.Lock()
 
     def begin(self, ids: Mapping[str, str], handled: Mapping[Place, int]) -> None:
@@ -64,6 +63,8 @@ class HandledPositions:
             for record in records:
                 place = (record.topic, record.partition)
                 expected = self._next.get(place, self._handled.get(place))
+                # Markers of transactions leave gaps as well; whether events expired is
+                # judged later, by the start of the log.
                 if expected is not None and record.offset > expected:
                     self._gaps.append(Gap(place, expected, record.offset))
                 self._next[place] = record.offset + 1
@@ -78,6 +79,7 @@ class HandledPositions:
         """Note what is about to be committed. A failure is only logged."""
         try:
             self._notes.handled(offsets, self._ids)
+        # The commit goes on: an event that is handled has to be committed.
         except VectrueError as error:
             log.warning(
                 "committed offsets could not be noted; their rows will be looked at again",

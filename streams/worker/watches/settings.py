@@ -1,13 +1,9 @@
-"""Whether the settings file still says what this worker runs with; looked at every few
-seconds.
+"""Whether the settings file still says what this worker runs with.
 
-The resulting settings are compared, with the environment's variables on top: a changed
-comment is not a difference.
+It is looked at every few seconds. The resulting settings are compared, with the
+environment's variables on top: a changed comment is not a difference.
 
-Hazards:
-- An editor writes a file in steps, and Kubernetes swaps a link. So a difference is
-  reported once two looks in a row have seen it.
-- A value may be a secret: only the names of settings are reported.
+Hazard: a value may be a secret: only the names of settings are reported.
 """
 
 import os
@@ -36,6 +32,7 @@ class SettingsWatch:
     def __init__(self, settings: Settings, role: str) -> None:
         self._settings = settings
         self._worker = f"{role} on {socket.gethostname()}, pid {os.getpid()}"
+        # No file has it, so the first look compares.
         self._signature: _Signature = (-1, -1, -1, -1)
         self._last: Difference | None = None
         self._changed: list[str] = []
@@ -46,15 +43,14 @@ class SettingsWatch:
         """
 
     def is_edited(self) -> bool:
-        """Whether a restarted process would run with other settings, which it can
-        read.
-        """
+        """Whether a restarted process would run with other settings that it can read."""
         self._look()
         return bool(self._changed)
 
     def report(self, session: Session) -> None:
-        """Look; log a difference that two looks in a row have seen, and note it for
-        `vectrue status`.
+        """Look, and report a difference that two looks in a row have seen.
+
+        It is logged, and noted for `vectrue status`.
 
         Args:
             session: of the worker, which keeps it open.
@@ -64,6 +60,7 @@ class SettingsWatch:
         """
         before = self._last
         now = self._look()
+        # An editor writes a file in steps, and Kubernetes swaps a link.
         if now != before or self._is_reported(now, session):
             return
         if now is not None and self._is_expected(session):
@@ -135,6 +132,7 @@ def _signature(file: Path) -> _Signature:
         seen = file.stat()
     except OSError:
         return None
+    # A replaced file may keep its time and size, and one written in place its inode.
     return seen.st_ino, seen.st_mtime_ns, seen.st_ctime_ns, seen.st_size
 
 

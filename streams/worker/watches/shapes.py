@@ -1,13 +1,13 @@
-"""What a lane does when rows and settings no longer fit: the table is looked at before
-an event is given up.
+"""What a lane does when rows and settings no longer fit.
 
-A table's key may get another type, column or name while a worker runs. The lane then
-meets keys that do not fit, or columns that do not exist. It takes the new shape and
-does the batch again, from its events. What still does not fit is older than the change:
-its key no longer says which row, so all rows of its table are looked at.
+The table is looked at before an event is given up. A table's key may get another type,
+column or name while a worker runs. The lane then meets keys that do not fit, or columns
+that do not exist. It takes the new shape and does the batch again, from its events.
+What still does not fit is older than the change: its key no longer says which row, so
+all rows of its table are looked at.
 
-Hazard: an application changes a table in steps, and so does `init`. So a mismatch is
-waited for once, for as long as workers take between two looks, before it ends anything.
+Hazard: a mismatch is waited for once, for as long as workers take between two looks,
+before it ends anything.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -31,13 +31,13 @@ migration that adds a column waits about that long.
 
 
 class Shapes(Protocol):
-    """What the database says about the tables now; in production
-    `streams.worker.watches.targets.TargetWatcher`.
+    """What the database says about the tables now.
+
+    In production this is `streams.worker.watches.targets.TargetWatcher`.
     """
 
     def renewed(self) -> Sequence[Target] | None:
-        """Return all targets, when a key has changed since they were last taken; else
-        None.
+        """Return all targets if a key has changed since they were last taken, else None.
 
         Raises:
             TargetMismatch: other columns or models are wanted, so the process has to
@@ -47,9 +47,7 @@ class Shapes(Protocol):
         ...
 
     def is_older(self, target: Target, txids: Collection[int]) -> bool:
-        """Whether these transactions may have written before the table got its present
-        shape.
-        """
+        """Whether these transactions may have written before the table's last change."""
         ...
 
     def ask(self, table: TableName, reason: str) -> None:
@@ -124,6 +122,7 @@ class Adaptation:
             TargetMismatch: the process has to restart.
             Stopping: asked to stop while waiting.
         """
+        # Only a restart helps, so it is not waited for.
         if isinstance(error, TargetMismatch):
             return False
         if not isinstance(error, ConfigurationError | PoisonEvent):
@@ -133,6 +132,7 @@ class Adaptation:
         if self._has_waited:
             self._has_waited = False
             return False
+        # An application changes a table in steps, and so does `init`.
         log.warning("the database does not fit the settings; looking again", reason=str(error))
         self._has_waited = True
         self._clock.wait(LOOK_SECONDS)

@@ -1,12 +1,11 @@
-"""Whether the database still is what this worker works for: looked at every few
-seconds, and whenever a lane fails over it.
+"""Whether the database still is what this worker works for.
 
-Other models or columns: the process restarts. Another key: the lane takes it. Something
-that hides rows or takes our columns away: the process ends with the reason. Changes
-that are not captured: logged, and the rows looked at.
+It is looked at every few seconds, and whenever a lane fails over it. Other models or
+columns: the process restarts. Another key: the lane takes it. Something that hides rows
+or takes our columns away: the process ends with the reason. Changes that are not
+captured: logged, and the rows looked at.
 
-Hazard: a migration or an `init` passes through states that look broken. So a difference
-counts once two looks in a row have seen it.
+Hazard: a difference counts once two looks in a row have seen it.
 """
 
 from collections.abc import Collection, Sequence
@@ -78,9 +77,7 @@ class TargetWatcher(Shapes):
         """When it was last noted that this worker looks."""
         self._file = SettingsWatch(settings, role)
         self._asked_at: dict[ShapeDifference, float] = {}
-        """When a look at the rows that it keeps from being captured was last asked
-        for.
-        """
+        """When a look at the rows that a difference hides was last asked for."""
 
     def start(self) -> tuple[list[Target], Embedders]:
         """Find the targets and their models.
@@ -104,10 +101,12 @@ class TargetWatcher(Shapes):
                     return self._targets, embedders.for_targets(
                         self._settings, self._session, self._targets
                     )
+                # Where a migration took a step meanwhile, its next state is looked at.
                 except ConfigurationError:
                     if self._now() == self._seen:
                         raise
         finally:
+            # The next connection gets the short timeouts of a lane (`_limit`).
             self._session.close()
             self._has_started = True
 
@@ -129,8 +128,9 @@ class TargetWatcher(Shapes):
         return True
 
     def look(self) -> Sequence[Target] | None:
-        """Compare everything with the database, log what differs, and ask for looks at
-        rows whose changes are missed.
+        """Compare everything with the database, and report what differs.
+
+        Looks are asked for at rows whose changes are missed.
 
         Returns:
             all targets, when a table's key has changed; else None.
@@ -142,6 +142,7 @@ class TargetWatcher(Shapes):
         try:
             shape = watched.read(self._session, self._settings)
             found = watched.found(shape, self._settings)
+            # A migration or an `init` passes through states that look broken.
             stayed = [difference for difference in found if difference in self._found]
             self._report(stayed)
             self._file.report(self._session)
@@ -182,6 +183,7 @@ class TargetWatcher(Shapes):
     @override
     def is_older(self, target: Target, txids: Collection[int]) -> bool:
         shape = None if self._shape is None else self._shape.of(target.table)
+        # A key written by hand names no transaction, and says nothing of its age.
         if shape is None or not txids:
             return False
         return all(is_before(xid, shape.changed_by) for xid in txids)
@@ -252,6 +254,7 @@ class TargetWatcher(Shapes):
         if now - self._noted_at < rounds.WATCH_SECONDS:
             return
         try:
+            # An older `init` did not make it.
             if schema.exists(self._session, "vectrue.rounds"):
                 rounds.note(
                     self._session, self._settings.kafka.topic_prefix, "watch", rounds.WATCH_SECONDS
@@ -288,8 +291,7 @@ class TargetWatcher(Shapes):
 
 
 def is_set_up_now(session: Session) -> bool:
-    """Whether `vectrue init` is running in the database; False where that is not
-    known.
+    """Whether `vectrue init` is running in the database; False if that is not known.
 
     Args:
         session: of the database.

@@ -26,9 +26,7 @@ class GroupOffsets(Protocol):
 
 
 class TopicNoteStore(Protocol):
-    """The part of `connectors.postgres.health.topic_notes.TopicNotes` that is needed
-    here.
-    """
+    """The part of `connectors.postgres.health.topic_notes.TopicNotes` needed here."""
 
     def noted(self, topics: Sequence[str]) -> Mapping[str, Noted]:
         """Return what is noted of topics."""

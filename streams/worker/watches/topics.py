@@ -1,17 +1,14 @@
-"""Watches the topics and the group of a worker: before it consumes, and then every few
-seconds in a thread.
+"""Watches the topics and the group of a worker.
 
-What it finds (`schemas.health.surprises`) is logged, and the tables are looked at whose
-events may have been missed. Of the replay topic, the chunks are sent again. Offsets
-that mean nothing any more are set to the start of the log.
+It looks before the worker consumes, and then every few seconds in a thread. What it
+finds (`schemas.health.surprises`) is logged, and the tables are looked at whose events
+may have been missed. Of the replay topic, the chunks are sent again. Offsets that mean
+nothing any more are set to the start of the log.
 
 Hazards:
-- Kafka allows offsets to be set only while no member consumes. So a worker that finds
-  its topic deleted and made again exits, and sets them at its next start.
 - The order is a rule: read the broker, then the notes; ask for the looks, then set the
-  offsets, then note. Whatever is cut short is found again.
-- No topic is created here: it would have the broker's defaults, and need a permission
-  that the role may not have. A missing one is reported until `vectrue init` has created
+  offsets, then note.
+- No topic is created here. A missing one is reported until `vectrue init` has created
   it; Connect keeps its events meanwhile.
 - Kafka or Postgres that is away is not a surprise.
 """
@@ -158,6 +155,7 @@ class TopicWatch:
         for surprise in found:
             self._repair(surprise)
         cause = self._cause_to_leave(seen, found)
+        # Kafka lets offsets be set only while no member consumes: at the next start.
         if cause is not None:
             return f"{cause}: its offsets mean nothing any more"
         self._judge_gaps(seen, {surprise.topic for surprise in found})
@@ -183,11 +181,13 @@ class TopicWatch:
         try:
             seen = self._look()
             found = seen.surprises()
+            # Looks first, then offsets, then notes: what is cut short is found again.
             for surprise in found:
                 self._repair(surprise)
             forgotten = {surprise.topic for surprise in found if surprise.forget}
             starts = self._starts(seen, forgotten)
             if starts:
+                # Kafka lets offsets be set only while no member consumes.
                 if seen.group.members or seen.group.error:
                     topic, _ = next(iter(starts))
                     return (
@@ -204,9 +204,7 @@ class TopicWatch:
 
     @staticmethod
     def _starts(seen: TopicState, topics: Collection[str]) -> dict[Place, int]:
-        """Return the start of the log of each partition of these topics that has a
-        committed offset.
-        """
+        """Return where the logs of these topics start, for partitions with a commit."""
         starts: dict[Place, int] = {}
         for topic in topics:
             for row in seen.rows(topic):
@@ -220,6 +218,7 @@ class TopicWatch:
         # The offsets may be those of the topic before or after a change.
         if self._broker.topic_ids(self._topics) != ids:
             raise TransientError("a topic changed while it was looked at")
+        # After the broker: an older note would make its commit look like a stranger's.
         return TopicState(ids, group, self._notes.noted(self._topics))
 
     def _repair(self, surprise: Surprise) -> None:
@@ -248,6 +247,7 @@ class TopicWatch:
                 continue
             noted = seen.noted.get(row.topic)
             if noted is not None:
+                # A commit may go back; what was handled once stays handled.
                 offset = max(offset, noted.handled.get(row.partition, 0))
             found[row.topic, row.partition] = max(offset, 0)
         return found
@@ -270,14 +270,17 @@ class TopicWatch:
     def _report_missing(self, seen: TopicState) -> None:
         missing = seen.ids.keys() - seen.existing.keys()
         for topic in sorted(missing - self._missing):
+            # Made here it would have the broker's defaults, and need a right that the
+            # role may lack.
             log.critical("topic no longer exists: run `vectrue init`", topic=topic)
         for topic in sorted(self._missing - missing):
             log.info("topic exists again", topic=topic)
         self._missing = missing
 
     def _unheld_for_long(self, seen: TopicState, client_id: str) -> str | None:
-        """Return why to restart over partitions with events that no member of a settled
-        group holds, although this worker could.
+        """Return why to restart over partitions that no member of the group holds.
+
+        They have events, the group is settled, and this worker could hold them.
         """
         now = self._clock.monotonic()
         places: dict[Place, PartitionLag] = {}
@@ -309,6 +312,7 @@ class TopicWatch:
     def _watch(self, leave: Leave, client_id: str) -> None:
         try:
             while True:
+                # `begin` has just looked.
                 self._clock.wait(CHECK_SECONDS)
                 try:
                     reason = self.tick(client_id)

@@ -1,8 +1,7 @@
 """The targets that a lane works for, and the one check for one that it does not know.
 
-Hazard: a message may be ahead of its worker. A migration sends rows of a new column, or
-for another model, before the worker looks at its targets again. Such a message must not
-be given up: the worker restarts with what the database wants now.
+Hazard: a message that is ahead of its worker must not be given up: the worker restarts
+with what the database wants now.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -59,6 +58,8 @@ class WantedTargets:
             TargetMismatch: the database wants other targets than these, so the worker
                 has to restart.
         """
+        # A migration sends rows of a new column, or for another model, before the
+        # worker looks at its targets again.
         if self._outdated():
             raise TargetMismatch(
                 f"{what} is new to this worker",

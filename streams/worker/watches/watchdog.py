@@ -5,20 +5,12 @@ A worker hangs in one of four ways, each seen in Faust or aiokafka:
 - A part of a batch is over its budget. A long batch has as many parts as it needs, each
   written before the next.
 - No partition is assigned, although this worker is not a spare.
-- Nothing is handled although its partitions hold events. Each stream is judged alone,
-  since a busy one must not speak for a dead one.
+- Nothing is handled although its partitions hold events.
 The broker is asked about the last two. And a fifth on the way out: asked to stop, and
 still running (`ShutdownDeadline`). Partitions that no worker holds, and topics that
 changed, are the business of `streams.worker.watches.topics`.
 
-Hazards:
-- It runs in a thread of its own, never from a timer of Faust, which would stop together
-  with the loop. It ends the process with os._exit: no offset is committed on the way
-  out.
-- Code that never releases the interpreter stops this thread too. Then the C thread of
-  faulthandler ends the process, with 1, after twice `watchdog.loop_seconds`.
-- Its stderr may not be read, so that writing to it blocks. The process ends all the
-  same.
+Hazard: it ends the process with os._exit: no offset is committed on the way out.
 """
 
 import faulthandler
@@ -127,15 +119,14 @@ class Outside(Protocol):
     """
 
     def is_member(self) -> bool:
-        """Whether the group lists this worker: then it may wait for partitions (a
-        spare, a rebalance).
+        """Whether the group lists this worker.
+
+        Then it may wait for partitions (a spare, a rebalance).
         """
         ...
 
     def lag(self, stream: str) -> int:
-        """Return how many events of a stream this worker has not handled, in the
-        partitions that are assigned to it.
-        """
+        """Return how many events of a stream wait in this worker's partitions."""
         ...
 
 
@@ -165,14 +156,21 @@ def judge(
             return f"a part of a batch has taken {age:.0f} s, over its budget"
         return None
     if heartbeat.assigned == 0:
-        missing = now - heartbeat.assignment_changed
-        if missing > limits.idle_seconds and not outside.is_member():
-            return (
-                f"no partition has been assigned for {missing:.0f} s, and the group does not "
-                "know this worker"
-            )
-        return None
+        return _judge_assignment(heartbeat, now, limits, outside)
     return _judge_progress(heartbeat, now, limits, outside)
+
+
+def _judge_assignment(
+    heartbeat: Heartbeat, now: float, limits: WatchdogSettings, outside: Outside
+) -> str | None:
+    missing = now - heartbeat.assignment_changed
+    # A spare worker, and one in a rebalance, rightly has none; the group lists both.
+    if missing > limits.idle_seconds and not outside.is_member():
+        return (
+            f"no partition has been assigned for {missing:.0f} s, and the group does not "
+            "know this worker"
+        )
+    return None
 
 
 def _judge_progress(
@@ -182,6 +180,7 @@ def _judge_progress(
     # Another stream's batch may take the thread for one part more.
     if heartbeat.long_batches:
         limit += limits.batch_seconds
+    # Each stream alone, since a busy one must not speak for a dead one.
     for stream, progressed in heartbeat.progressed.items():
         idle = now - max(progressed, heartbeat.assignment_changed)
         waiting = outside.lag(stream) if idle > limit else 0
@@ -221,10 +220,13 @@ class Watchdog:
 
     def start(self) -> None:
         """Start the thread. It ends with the process, or when the clock is stopped."""
+        # Not a timer of Faust, which would stop together with the loop.
         threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
 
     def _watch(self) -> None:
         while True:
+            # Code that never releases the interpreter stops this thread too. The C
+            # thread of faulthandler then ends the process, with 1.
             faulthandler.dump_traceback_later(2 * self._limits.loop_seconds, exit=True)
             try:
                 self._clock.wait(_CHECK_SECONDS)
@@ -247,6 +249,7 @@ class Watchdog:
                 return
 
     def _end(self, reason: str) -> None:
+        # Writing blocks where no one reads stderr, and the process has to end anyway.
         timer = threading.Timer(_LAST_WORDS_SECONDS, os._exit, (EXIT_RESTART,))
         timer.daemon = True
         timer.start()
@@ -311,9 +314,7 @@ class ShutdownDeadline:
         threading.Thread(target=self.watch, name="shutdown deadline", daemon=True).start()
 
     def watch(self) -> None:
-        """Wait until the process is asked to stop, then as long as a stop may take;
-        then end it.
-        """
+        """Wait until the process is asked to stop, give it time, then end it."""
         while not self._is_stopping():
             self._clock.wait(_CHECK_SECONDS)
         self._clock.wait(STOP_SECONDS)
