@@ -118,7 +118,7 @@ _OF_WHAT_WAS_MISSED = (
         "    watch.begin()\n",
         "",
         (
-            "tests/integration/capture/test_kafka_surprises.py::test_what_happened_while_no_worker_ran",
+            "tests/fault/test_kafka_surprises.py::test_what_happened_while_no_worker_ran",
         ),
     ),
     Defect(
@@ -173,8 +173,8 @@ _OF_THE_SESSIONS = (
         "    if not heard.poll(0):\n",
         "    if True:\n",
         (
-            "tests/integration/worker/test_idle_connections.py::test_whoever_comes_back_to_a_closed_connection_gets_an_answer",
-            "tests/integration/worker/test_idle_connections.py::test_a_write_to_a_closed_connection_is_done_once_and_succeeds",
+            "tests/fault/test_idle_connections.py::test_whoever_comes_back_to_a_closed_connection_gets_an_answer",
+            "tests/fault/test_idle_connections.py::test_a_write_to_a_closed_connection_is_done_once_and_succeeds",
         ),
     ),
 )
