@@ -105,7 +105,7 @@ def test_debug_shows_the_traceback(tmp_path: Path) -> None:
 
 
 def test_an_unreachable_postgres_is_named(tmp_path: Path) -> None:
-    """Nobody listens: the address and the setting are named."""
+    """If nothing listens, the address and the setting are named."""
     tables = json.dumps([{"name": "public.questions", "text": "question"}])
     done = call(
         "status",

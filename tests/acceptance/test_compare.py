@@ -68,7 +68,7 @@ def test_meaning_beats_letters_where_no_word_is_shared(tmp_path: Path) -> None:
 
 
 def ended(process: psutil.Process) -> bool:
-    """Whether a process is over; one that nobody has asked for its exit code counts."""
+    """Whether a process is over; one whose exit code was not read yet counts as over."""
     try:
         return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

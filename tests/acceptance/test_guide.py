@@ -46,7 +46,7 @@ def test_the_session_prints_what_the_guide_shows(
     monkeypatch.setenv("HF_HOME", str(tmp_path / "huggingface"))
     monkeypatch.setenv("VECTRUE_MODEL__DEVICE", "cpu")
     monkeypatch.setenv("VECTRUE_SERVE__PORT", str(port))
-    # a worker that starts anew is missed for less
+    # the restart of a worker takes less
     monkeypatch.setenv("VECTRUE_KAFKA__SESSION_TIMEOUT_SECONDS", "6")
     folder = tmp_path / "guide"
     folder.mkdir()

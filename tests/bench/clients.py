@@ -1,9 +1,9 @@
 """Two clients of a table that is on its way to another model: one searches, one edits.
 Each notes all that it sees.
 
-The searcher looks for the text of rows with an even key, which nobody edits, so that it
+The searcher looks for the text of rows with an even key, which no one edits, so that it
 knows the right answer; the editor changes rows with an odd key. Nothing is judged here
-(`tests/bench/judge.py` does that), so that judging slows nobody down.
+(`tests/bench/judge.py` does that), so that judging slows no client down.
 
 Hazard: both are threads of this process, so a pause of its interpreter counts as a
 pause of the database.

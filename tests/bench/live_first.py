@@ -1,4 +1,4 @@
-"""Live first: commit -> visible with and without a full replay beside it, by turns in
+"""Live first: commit -> visible with and without a full replay beside it, alternately in
 one run.
 
 Windows without a replay (it is paused) and windows with it follow one another as A B B
@@ -124,7 +124,7 @@ def insert(
 
 
 def run(place: Workplace, rows: int, say: Say, *, seconds: float, per_second: float) -> Report:
-    """Fill, start a replay, and measure by turns.
+    """Fill, start a replay, and measure alternately.
 
     Args:
         place: a workplace with an empty `questions`; `init` was not run.

@@ -128,7 +128,7 @@ class Story:
         self._say(lines[-1] if lines else done.stdout.strip())
 
     def _stale(self) -> None:
-        """Edits that nobody follows: the workers are stopped, then the way back is
+        """Edits that no worker follows: they are stopped, then the way back is
         taken.
         """
         with self._doing("workers stopped"):

@@ -1,4 +1,4 @@
-"""What it costs that one row harms nobody: the digest of each vector, and scans that
+"""What it costs that one row harms no other: the digest of each vector, and scans that
 survive any row.
 
 Each pair is measured in turns on one table, and the fastest round of each is shown with
@@ -137,7 +137,7 @@ def prepared(dsn: str) -> Iterator[Settings]:
         cursor.execute("CREATE EXTENSION vector")
         cursor.execute(workplace.CREATE_QUESTIONS.format(dimensions=DIMENSIONS))
     set_up_database(settings)
-    # nobody reads it: the log of the whole run would be kept
+    # no one reads it, so the log of the whole run would be kept
     with server_owner(there) as cursor:
         cursor.execute("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots")
     yield settings

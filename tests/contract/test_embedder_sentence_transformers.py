@@ -211,8 +211,8 @@ def test_loading_is_quiet_and_offline(pristine: Path) -> None:
 
 
 def test_unload_gives_memory_back(tmp_path: Path) -> None:
-    """Most of the weights' memory leaves the process; a model nobody needs costs
-    nobody.
+    """Most of the weights' memory leaves the process; an unused model costs
+    nothing.
     """
     from connectors.models.process_memory import resident_bytes
 

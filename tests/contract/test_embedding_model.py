@@ -37,7 +37,7 @@ def settings(folder: Path) -> ModelSettings:
 
 @pytest.fixture(autouse=True)
 def fresh_process() -> Iterator[None]:
-    """As if nobody had asked for the model yet, before and after."""
+    """As if the model had not been asked for yet, before and after."""
     singleton._model = None
     yield
     singleton._model = None

@@ -132,7 +132,7 @@ def test_code_is_neither_fetched_nor_part_of_a_model() -> None:
 
 def test_every_loader_is_told_not_to_trust() -> None:
     """`trust_remote_code=False` stands at each call: asked nothing, transformers asks
-    whoever sits at the terminal.
+    the person at the terminal.
     """
     calls = []
     for package in ("schemas", "connectors", "streams", "examples"):

@@ -58,7 +58,7 @@ def names() -> list[str]:
 
 
 def make(place: Workplace, table: str, columns: Sequence[str], key: str, text: str) -> Target:
-    """A table with rows 1 to 3; each further column is a number that is no key, no hash
+    """A table with rows 1 to 3; each further column is a number that is neither key nor hash
     and no state.
     """
     kinds = {key: "bigint PRIMARY KEY", text: "text"}

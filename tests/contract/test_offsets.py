@@ -218,7 +218,7 @@ def test_groups_are_read_over_their_own_topics(world: World) -> None:
 
 
 def test_missing_topic_costs_one_row(world: World) -> None:
-    """A topic that does not exist is a row with an error and the command that mends it;
+    """A topic that does not exist is a row with an error and the command that fixes it;
     the others are read.
     """
     group, topic = names(world)
@@ -230,7 +230,7 @@ def test_missing_topic_costs_one_row(world: World) -> None:
 
 
 def test_reader_of_a_partition_is_named(world: World) -> None:
-    """While somebody reads, the group is stable and each partition names its member;
+    """While someone reads, the group is stable and each partition names its member;
     afterwards it is empty.
     """
     group, topic = names(world)
@@ -308,8 +308,8 @@ def test_probe_leaves_no_group_behind(world: World) -> None:
 
 
 def test_broker_that_is_away_is_a_transient_error() -> None:
-    """Nobody listens: a TransientError that names the setting, within the first
-    answer's limit; the twin likewise.
+    """If nothing listens, a TransientError names the setting, within the first
+    answer's limit; so does the twin.
     """
     settings = Settings(kafka=KafkaSettings(bootstrap_servers="127.0.0.1:1"))
     with pytest.raises(TransientError, match=r"127\.0\.0\.1:1 .*refused.*kafka\.bootstrap_servers"):

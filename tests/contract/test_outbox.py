@@ -114,7 +114,7 @@ def test_chunks_arrive_as_they_were_sent(world: World) -> None:
 
 
 def test_sending_nothing_is_nothing(world: World) -> None:
-    """An empty list is no error."""
+    """An empty list is not an error."""
     world.outbox.send_chunks([])
     world.outbox.send_deferred([])
 

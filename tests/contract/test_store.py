@@ -347,7 +347,7 @@ def test_slots_of_a_rate_follow_one_another(world: World) -> None:
 
 
 def test_a_reason_for_waiting_is_told_and_taken_back(world: World) -> None:
-    """Whoever asks about the run sees why it waits, until it goes on."""
+    """Anyone who asks about the run sees why it waits, until it goes on."""
     chunk = world.chunk(1)
     for reason in ("live lag 41s > 30s", None):
         world.store.note_wait(chunk, reason)
@@ -370,7 +370,7 @@ def test_a_refused_text_is_quarantined_until_it_changes(world: World) -> None:
 
 
 def test_a_success_ends_the_quarantine(world: World) -> None:
-    """When the same text is taken after all (a mended model), the row is current, and
+    """When the same text is taken after all (a fixed model), the row is current, and
     stays so when it comes back.
     """
     world.put(1, "x")

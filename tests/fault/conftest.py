@@ -1,5 +1,5 @@
 """A stack whose parts tests may kill and stop, made once for this folder. The shared
-one belongs to everybody.
+one belongs to all tests.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from tests.support.workplace import Workplace
 
 @pytest.fixture(scope="session")
 def fragile() -> Iterator[LocalStack]:
-    """The stack; whoever takes a part away brings it back."""
+    """The stack; a test that takes a part away brings it back."""
     local = LocalStack(ROOT / ".vectrue" / "fault")
     local.reset()  # what a killed session left
     local.up()

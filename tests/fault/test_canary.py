@@ -31,7 +31,7 @@ def place(fragile: LocalStack, tmp_path: Path) -> Iterator[Workplace]:
 
 @contextmanager
 def stopped(pid: int) -> Iterator[None]:
-    """A process that is there and does nothing."""
+    """A process that exists and does nothing."""
     os.kill(pid, signal.SIGSTOP)
     try:
         yield

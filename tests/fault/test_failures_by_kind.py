@@ -39,7 +39,7 @@ def leaves(place: Workplace, worker: Process, code: int, *words: str) -> None:
     assert ("Traceback" in place.log("live")) == (code == 70)
 
 
-# What breaks, what the sentence says, what mends it.
+# What breaks, what the sentence says, what fixes it.
 WRONG: list[tuple[str, tuple[str, ...], str]] = [
     (
         (
@@ -80,7 +80,7 @@ WRONG: list[tuple[str, tuple[str, ...], str]] = [
 
 
 def test_what_the_application_changes_under_a_running_worker(place: Workplace) -> None:
-    """Each ends it with 78 and one sentence, and once it is mended, nothing was lost."""
+    """Each ends it with 78 and one sentence, and once it is fixed, nothing was lost."""
     place.execute("INSERT INTO questions (id, question) VALUES (1, 'x')")
     for broken, words, mended in WRONG:
         worker = place.start_worker("live")

@@ -1,5 +1,5 @@
-"""Whoever ends a command ends what it runs on the server: nothing goes on there for
-nobody.
+"""When a command is ended, its statement on the server ends too: nothing goes on there
+unattended.
 """
 
 import signal
@@ -41,7 +41,7 @@ def place(stack: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 @pytest.fixture
 def locked(place: Workplace) -> Iterator[Workplace]:
-    """The table is held by somebody, so that every statement about it waits until it is
+    """The table is held by someone, so that every statement about it waits until it is
     cancelled.
     """
     with transaction(place, "LOCK TABLE questions IN ACCESS EXCLUSIVE MODE"):
@@ -101,7 +101,7 @@ def test_a_command_that_is_killed_leaves_nothing_running(place: Workplace) -> No
     ids=" ".join,
 )
 def test_every_command_cancels(locked: Workplace, arguments: tuple[str, ...]) -> None:
-    """Also one that waits for a lock of somebody else, whatever command it is."""
+    """Also one that waits for someone else's lock, whatever command it is."""
     name = "-".join(arguments)
     process = locked.start(*arguments, log=name)
     busy(locked, process, name, WAITING)

@@ -29,7 +29,7 @@ MISSED = "events may have been missed"
 
 
 class Broker:
-    """What somebody does to the topic of the questions and the live group, with Kafka's
+    """What someone does to the topic of the questions and the live group, with Kafka's
     own tools.
     """
 

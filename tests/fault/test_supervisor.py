@@ -33,7 +33,7 @@ def test_a_role_that_dies_is_started_again_and_the_end_is_clean(ready: Workplace
     """SIGKILL of the live worker brings a new one; SIGTERM of the supervisor ends all,
     exit 0, no process left.
 
-    Meanwhile the replay worker stands back: its nice value is the higher one.
+    Meanwhile the replay worker yields: its nice value is the higher one.
     """
     place = ready
     place.with_settings(replay={"nice": 5})

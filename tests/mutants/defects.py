@@ -110,9 +110,7 @@ _OF_THE_WORKER = (
         "streams/worker/process.py",
         "settings.watchdog, outside, leave).start()",
         "settings.watchdog, outside, leave)",
-        (
-            "tests/fault/test_watchdog.py::test_a_batch_over_its_budget_ends_the_worker_with_70",
-        ),
+        ("tests/fault/test_watchdog.py::test_a_batch_over_its_budget_ends_the_worker_with_70",),
     ),
     Defect(
         "own writes not labelled with an origin",

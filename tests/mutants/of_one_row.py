@@ -1,4 +1,4 @@
-"""Defects of "one row harms nobody": a long batch, a row that cannot be read, a vector
+"""Defects of "one row harms no other": a long batch, a row that cannot be read, a vector
 that is not of its text.
 """
 

@@ -32,7 +32,7 @@ _SAVED_KEPT = 40
 
 
 class Troublemaker(Hand):
-    """A hand that makes such rows, and mends them."""
+    """Writes such rows, and repairs them."""
 
     def __init__(self, dsn: str, seed: str, changes: Counter[str], going: threading.Event) -> None:
         super().__init__(dsn, seed, changes, going)
@@ -99,7 +99,7 @@ class Troublemaker(Hand):
 
     def unreadable(self, cursor: Cursor, _: Table) -> None:
         """A body of which Postgres makes no text, in a row that was there or in a new
-        one; or the mending of one.
+        one; or the repair of one.
         """
         if self._random.random() < 0.3:
             cursor.execute(

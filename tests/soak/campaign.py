@@ -286,7 +286,7 @@ class Campaign:
         return len(wrong)
 
     def _judge_letters(self) -> None:
-        """Every event that nobody can read is a dead letter (I3, I10). A replay that
+        """Every event that cannot be read is a dead letter (I3, I10). A replay that
         goes on has others before it.
         """
         missing: set[int] = set()
@@ -318,7 +318,7 @@ class Campaign:
 
     def _end(self) -> None:
         """After the last fault: killed replays are finished, a full replay has nothing
-        to do, nobody hangs.
+        to do, nothing hangs.
         """
         command = self._processes.command
         if command is not None:

@@ -300,7 +300,7 @@ class Offsets:
         self._options: dict[str, Any] = {"bootstrap.servers": servers, "log_level": 0}
 
     def consumer(self, group: str) -> Consumer:
-        """A consumer that may ask for the group's commits, and is no member as long as
+        """A consumer that may ask for the group's commits, and is not a member as long as
         it does not subscribe.
         """
         options = {

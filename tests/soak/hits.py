@@ -35,7 +35,7 @@ class Kind:
     Attributes:
         name: as it is counted.
         holds: what no other fault of the same group may touch; None when it is in
-            nobody's way.
+            no one's way.
         hit: injects it; None when there is nothing that it could hit.
     """
 

@@ -1,4 +1,4 @@
-"""Poison events: records in all topics that nobody can read, and what must come of
+"""Poison events: records in all topics that cannot be read, and what must come of
 each: a dead letter.
 
 A fault lets the dead-letter topic refuse every record for a while, as a full disk or a
@@ -94,7 +94,7 @@ class Letters:
         topics: Mapping[str, Sequence[bytes]],
         dead_letters: str,
     ) -> None:
-        """Nothing is sent yet. `topics` are those whose records nobody else has to
+        """Nothing is sent yet. `topics` are those whose records no one else has to
         understand, each with its shapes.
         """
         self.sent: set[int] = set()
@@ -131,7 +131,7 @@ class Letters:
         self._producer.poll(0)
 
     def missing(self) -> set[int]:
-        """Events that the broker has and that are no dead letters. Only after lag 0
+        """Events that the broker has and that are not dead letters. Only after lag 0
         this is a loss.
 
         Raises:

@@ -162,8 +162,8 @@ class Changer(Troublemaker):
 
     def hold(self, cursor: Cursor, table: Table) -> None:
         """Rows held by FOR UPDATE for a second or two, one of them edited; half of the
-        time held again after the commit, so that its event comes while nobody can
-        write. Seldom hot ones, whose next edit would mend a loss.
+        time held again after the commit, so that its event comes while no one can
+        write. Seldom hot ones, whose next edit would repair a loss.
         """
         columns = ", ".join(table.key)
         select = (

@@ -1,7 +1,7 @@
 """Rows whose change is followed: green may not be said while one of them is stuck
 (I11).
 
-A mark is a row with a text that nobody else writes. Once its text is another one, or
+A mark is a row with a text that no one else writes. Once its text is another one, or
 the row is gone, the load had it, and it says nothing any more.
 """
 

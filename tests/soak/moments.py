@@ -4,7 +4,7 @@ it, then the worker dies.
 Hazards:
 - `synchronous_standby_names` with a standby that does not exist holds every commit of
   the server, the application's too; its commit records are written all the same, so
-  capture sends events of transactions that nobody can see yet.
+  capture sends events of transactions that no one can see yet.
 - The setting outlives a killed server: `release` tries until Postgres answers.
 """
 
@@ -114,7 +114,7 @@ class Moments:
         )
 
     def _lock_fresh(self, connection: psycopg2.extensions.connection) -> None:
-        """Touch some rows, and take them again before anybody else does."""
+        """Touch some rows, and take them again before anyone else does."""
         chosen = f"SELECT id FROM {NOTES.name} ORDER BY id LIMIT 5 FOR UPDATE SKIP LOCKED"
         with connection.cursor() as cursor:
             cursor.execute(

@@ -1,11 +1,11 @@
 """Faults that people make around an installation: messages and origins of other tools,
 DDL, a topic made again, time-outs, a colleague's `init`.
 
-Each leaves a mark: a row that it changed itself and that nobody else touches, so that
+Each leaves a mark: a row that it changed itself and that no one else touches, so that
 the verdict of the product can be held to it.
 
 Hazards:
-- DDL waits for the load's transactions, so it gives up after LOCK_SECONDS and is no hit
+- DDL waits for the load's transactions, so it gives up after LOCK_SECONDS and is not a hit
   then.
 - What has to be undone by `vectrue init` needs every service, while other faults of the
   group are being undone: it is tried again until it works.
@@ -96,7 +96,7 @@ class Operators:
         return attempt
 
     def _message(self) -> Hit:
-        """An outbox or another tool's heartbeat, which anybody who may connect can
+        """An outbox or another tool's heartbeat, which anyone who may connect can
         write.
         """
         random = self._stage.random
@@ -130,7 +130,7 @@ class Operators:
         return self._stage.made("foreign origin", "5 rows")
 
     def let_origins_be_seen(self) -> None:
-        """Nobody can know of writes under another's origin before the workers look for
+        """No one can know of writes under another's origin before the workers look for
         origins the next time.
         """
         if self._labelled:

@@ -40,7 +40,7 @@ class Report:
         verdicts: how often `lag` was read, and how often it said that all is well.
         marks: changes of the operators' faults that were followed.
         green_while_stuck: how often it said so while one of them was stuck.
-        poison_events: records sent that nobody can read, and those of them that became
+        poison_events: records sent that cannot be read, and those of them that became
             dead letters.
         quarantine_left: lines of the quarantine at the end, when no row has a refused
             text any more.

@@ -1,5 +1,5 @@
 """What became of a row that was found wrong: its events, its deferrals, its writes, and
-whether it is mended later.
+whether it is repaired later.
 
 A violation that happens once in thousands of faults has to be told apart at once: an
 event that never came to Kafka was lost by capture, one that came was lost by a worker,
@@ -19,7 +19,7 @@ _READ_SECONDS = 30.0
 
 
 class Trace:
-    """Reads the topics anew for each row: it is needed once in a campaign at most."""
+    """Reads the topics again for each row: it is needed once in a campaign at most."""
 
     def __init__(self, rows: Rows, offsets: Offsets, settings: Settings) -> None:
         """Remember whom to ask."""

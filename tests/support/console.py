@@ -44,7 +44,7 @@ def matches(expected: list[str], printed: str) -> bool:
     """Whether the printed text is as shown: `...` alone stands for any lines, within a
     line for any characters.
 
-    Runs of spaces count as one, so that a table may be laid out anew.
+    Runs of spaces count as one, so that a table may be laid out differently.
     """
     pattern = ""
     for line in expected:

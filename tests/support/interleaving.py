@@ -15,7 +15,7 @@ from typing import Protocol
 
 
 class Actor(Protocol):
-    """Somebody who does one thing after the other."""
+    """Someone who does one thing after the other."""
 
     def can_move(self) -> bool:
         """Whether it has a step left and nothing that it waits for is missing."""
@@ -96,8 +96,8 @@ def orders(run: Callable[[Callable[[Sequence[Actor]], Actor | None]], None]) -> 
     """Call `run` once for every order; yields the choices of each run after it.
 
     Args:
-        run: sets everything up anew, and asks the function that it is given which actor
-            moves next, until it answers None: nobody can.
+        run: sets everything up again, and asks the function that it is given which actor
+            moves next, until it answers None: no one can.
     """
     choices: list[int] = []
     while True:

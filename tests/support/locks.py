@@ -1,5 +1,5 @@
 """Other people's sessions: transactions that hold rows and tables, and events that
-nobody captured.
+were not captured.
 """
 
 import json

@@ -30,7 +30,7 @@ def own_postgres(shared: Endpoints, directory: Path) -> Iterator[Beside]:
 
 @contextmanager
 def postgres_alone(directory: Path) -> Iterator[str]:
-    """Start a server in a folder that is there, without Kafka and Connect, and take it
+    """Start a server in an existing folder, without Kafka and Connect, and take it
     away again; its dsn.
     """
     local = LocalStack(directory)

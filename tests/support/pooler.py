@@ -144,7 +144,7 @@ class Pooler:
                     self._give(held)
                     held = None
         except (_Gone, OSError):
-            # within a transaction: nobody else gets that
+            # within a transaction: no one else gets that
             if held is not None and self.mode == "transaction":
                 self._forget(held)
                 held = None

@@ -134,7 +134,7 @@ def _parent(owner: int) -> socket.socket:
 
 
 class _Parent:
-    """Imports, forks on request, and tells of each child when it ends."""
+    """Imports, forks on request, and reports each child when it ends."""
 
     def __init__(self, requests: socket.socket) -> None:
         self._requests = requests
@@ -168,7 +168,7 @@ class _Parent:
     def _fork(self) -> bool:
         """Do one request; returns whether this is the child."""
         request, files, *_ = socket.recv_fds(self._requests, _LONGEST, 3)
-        # whoever ran the tests is gone, killed perhaps: nothing of theirs stays
+        # the process that ran the tests is gone, killed perhaps: nothing of it stays
         if not request:
             for pid in self._told:
                 os.kill(pid, signal.SIGKILL)

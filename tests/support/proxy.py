@@ -175,7 +175,7 @@ class Proxy:
                     await self._pass(sink, data)
             await self._open.wait()
             if way in link.loses and way == "answers":
-                return  # nobody tells the client that the server is gone
+                return  # nothing tells the client that the server is gone
             sink.shutdown(socket.SHUT_WR)
         except OSError:
             for end in (link.client, link.server):

@@ -166,7 +166,7 @@ def sent(place: Workplace, topic: str) -> list[bytes]:
 
 
 def send_nonsense(place: Workplace, value: bytes) -> None:
-    """Put a record that is no event into the change topic, as the superuser."""
+    """Put a record that is not an event into the change topic, as the superuser."""
     assert isinstance(place.endpoints, Endpoints)
     producer = Producer(client_config(place.settings, **place.endpoints.kafka_admin))
     producer.produce(f"{place.settings.kafka.topic_prefix}.public.questions", value, key=b"k")

@@ -84,7 +84,7 @@ class Workplace:
     """
     processes: list[Process] = field(default_factory=list)
     installed: bool = False
-    """Whether the installed program is started, with all that it imports, as whoever
+    """Whether the installed program is started, with all that it imports, as anyone who
     measures wants it.
     """
 
@@ -259,7 +259,7 @@ def workplace(
             "database_port": getattr(endpoints, "database_port", None),
         },
         "tables": list(tables),
-        # On a busy machine a replay that stands back stands still, and no test is about
+        # On a busy machine a replay that yields stands still, and no test is about
         # that.
         "replay": {"nice": 0},
     }

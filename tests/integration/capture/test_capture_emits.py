@@ -22,7 +22,7 @@ PREFIXES = ("cdc heartbeat", "", "two\nlines")
 
 @pytest.fixture
 def place(make_workplace: MakeWorkplace) -> Workplace:
-    """A table, and two that somebody published by hand, one of which differs by case
+    """A table, and two that someone published by hand, one of which differs by case
     alone; `init` was run.
     """
     made = make_workplace(
@@ -39,7 +39,7 @@ def place(make_workplace: MakeWorkplace) -> Workplace:
 
 
 def test_nothing_else_stops_capture_or_reaches_kafka(place: Workplace) -> None:
-    """Logical messages of a role that may only connect, and tables that somebody
+    """Logical messages of a role that may only connect, and tables that someone
     published by hand: left out.
 
     First where their topics do not exist, which Connect would wait for; then where they

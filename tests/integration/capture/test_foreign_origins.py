@@ -55,7 +55,7 @@ def subscription(place: Workplace, source: Workplace) -> Iterator[None]:
 
 @pytest.fixture
 def server(stack: Endpoints, tmp_path: Path) -> Iterator[Beside]:
-    """A server of its own, where an origin that comes and goes disturbs nobody."""
+    """A server of its own, where an origin that comes and goes disturbs no other test."""
     folder = tmp_path / "server"
     folder.mkdir()
     with own_postgres(stack, folder) as endpoints:
@@ -161,7 +161,7 @@ def test_only_labels_of_ours_are_left_out(alone: Workplace) -> None:
         setup(place.settings)
         assert leaves_out(place)
         assert pending(place)
-        # Whoever paused the connector finds it paused.
+        # The person who paused the connector finds it paused.
         connect.pause(place.settings.connector)
         place.execute("SELECT pg_replication_origin_create('tool')")
         until(lambda: state(place, connect) == "PAUSED", what="the connector to pause")

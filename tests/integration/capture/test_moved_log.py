@@ -153,7 +153,7 @@ def _password(settings: Settings) -> str:
 
 def test_an_offset_ahead_of_the_log(place: Workplace, connect: KafkaConnect) -> None:
     """Offsets that were altered skip nothing for long: doctor and the keeper name them,
-    the keeper asks for a look, and `init` resets them; a promotion is noticed likewise.
+    the keeper asks for a look, and `init` resets them; a promotion is noticed too.
     """
     end = place.value("SELECT pg_current_wal_lsn() - '0/0'::pg_lsn")
     place.start_worker("replay")

@@ -68,7 +68,7 @@ def limit_records(place: Workplace, topic: str, size: int) -> None:
 
 def test_a_flood_stops_the_worker_and_loses_nothing(ready: Workplace) -> None:
     """A wrong topic: exit 70 and one sentence; no offset passes an event that is not
-    handled; mended, it goes on.
+    handled; once fixed, it goes on.
     """
     ready.with_settings(dead_letters={"most_in_a_row": 20}, live={"batch_size": 10})
     ready.execute("INSERT INTO questions (question) VALUES ('x')")
@@ -232,7 +232,7 @@ def test_an_event_is_followed_in_every_column_by_the_key_of_the_database(
 
 
 def hide_in_quarantine(place: Workplace, table: str, column: str, where: str) -> None:
-    """Put rows with a vector into quarantine instead; no event tells of it."""
+    """Put rows with a vector into quarantine instead; no event reports it."""
     place.execute(
         "SELECT pg_replication_origin_session_setup(%s)", (f"{place.settings.postgres.origin}_7",)
     )
@@ -251,7 +251,7 @@ def hide_in_quarantine(place: Workplace, table: str, column: str, where: str) ->
 
 def test_a_row_leaves_quarantine_with_its_run_or_not_at_all(make_workplace: MakeWorkplace) -> None:
     """A redrive that fails half-way leaves the row in quarantine and no run: never a
-    row that nobody looks at.
+    row that no one looks at.
     """
     place = make_workplace()
     place.execute(
@@ -338,7 +338,7 @@ def named_command(said: str, run: str) -> list[str]:
 
 
 def finish(place: Workplace, run: str, said: str) -> None:
-    """Mend Kafka and call the command that a refusal names, until the run is done."""
+    """Repair Kafka and call the command that a refusal names, until the run is done."""
     limit_records(place, place.settings.replay_topic, 1_048_588)
     place.vectrue(*named_command(said, run))
     state = "SELECT state FROM vectrue.replays WHERE run = %s"
@@ -349,7 +349,7 @@ def test_an_interrupted_redrive_is_finished_by_the_command_it_names(ready: Workp
     """Kafka away, then SIGKILL, between the run and its sending: every row is handled,
     once, by `replay resume`.
 
-    Until then the run is in nobody's way without saying so: `replay run` and `verify
+    Until then the run is in no one's way without saying so: `replay run` and `verify
     --repair` name that command too.
     """
     ready.with_settings(replay={"chunk_size": 2}, keeper={"reconcile_seconds": 0})

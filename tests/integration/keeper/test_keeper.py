@@ -1,4 +1,4 @@
-"""The keeper on real parts: what was missed heals with nobody calling replay; a failed
+"""The keeper on real parts: what was missed heals without a call of replay; a failed
 connector runs again.
 """
 
@@ -40,7 +40,7 @@ def connect(ready: Workplace) -> Iterator[KafkaConnect]:
 
 def test_what_was_missed_heals_by_itself(kept: Workplace, connect: KafkaConnect) -> None:
     """Rows older than `init`, a vector set to NULL by hand, and a lost slot: all become
-    true, nobody calls replay.
+    true, and no one calls replay.
 
     One run per finding, marked as the keeper's; rows in quarantine and blank ones ask
     for none.
@@ -142,7 +142,7 @@ def test_one_keeper_per_database(kept: Workplace) -> None:
 
 
 def test_a_failed_connector_runs_again(kept: Workplace, connect: KafkaConnect) -> None:
-    """A task that failed is restarted; when the cause was mended meanwhile, changes are
+    """A task that failed is restarted; when the cause was fixed meanwhile, changes are
     captured again.
     """
     place, name = kept, kept.settings.connector

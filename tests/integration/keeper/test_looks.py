@@ -1,4 +1,4 @@
-"""Looks that are asked for are done at once, whoever is there to do them; the hourly
+"""Looks that are asked for are done at once, by any process that can; the hourly
 look is switched off here.
 """
 

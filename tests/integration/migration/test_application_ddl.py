@@ -89,7 +89,7 @@ def test_columns_types_partitions_and_names_change_under_a_running_worker(place:
     place.execute("UPDATE questions SET question = 'after' WHERE id = 1")
     until(lambda: current_question(place), what="the neighbour of the table that went away")
     assert worker.poll() is None
-    # Whoever asks is told which; the worker says so at its next start, and nothing was
+    # Anyone who asks is told which; the worker says so at its next start, and nothing was
     # lost when the name is back.
     assert "there is no table public.leaving" in place.vectrue("status", check=False).stderr
     worker.terminate()

@@ -58,7 +58,7 @@ def served(workplace: Workplace) -> Workplace:
 
 @contextmanager
 def readers(place: Workplace) -> Iterator[list[str]]:
-    """Somebody who searches without a pause; yields what went wrong, which must stay
+    """Someone who searches without a pause; yields what went wrong, which must stay
     empty.
     """
     wrong: list[str] = []

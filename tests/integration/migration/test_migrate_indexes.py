@@ -187,7 +187,7 @@ def test_twins_of_any_name_from_anybody(workplace: Workplace) -> None:
 
 
 def test_one_twin_is_not_counted_for_two(workplace: Workplace) -> None:
-    """Two equal indexes need two twins, and one that reads both columns is no twin of
+    """Two equal indexes need two twins, and one that reads both columns is not a twin of
     itself.
     """
     docs(workplace)
@@ -283,7 +283,7 @@ def test_parts_of_an_incomplete_index_stand_for_themselves(workplace: Workplace)
 
 def test_of_a_killed_build_the_part_alone_is_invalid(workplace: Workplace) -> None:
     """The frames of table and partition are only unfinished: `status` and `doctor` name
-    what is to be mended.
+    what must be fixed.
     """
     partitioned(workplace)
     workplace.execute(f"CREATE INDEX whole ON docs USING {COSINE}")

@@ -54,8 +54,8 @@ def type_in(place: Workplace, lines: list[str], remade: dict[str, str]) -> None:
 
 
 def test_a_list_of_mixed_states_is_typed_to_the_end(place: Workplace) -> None:
-    """One table is under way and one is not: nobody is left behind, and what reads the
-    column is made anew.
+    """One table is under way and one is not: neither is left behind, and what reads the
+    column is created again.
     """
     migrate(place, "start", *TO, "-t", A)
     place.execute("CREATE ROLE reads_it")

@@ -283,7 +283,7 @@ def test_indexes_are_shown_as_they_stand(ready: Workplace) -> None:
 
 def test_every_error_about_lengths_is_that_sentence(ready: Workplace) -> None:
     """A search, a worker's write and a vector typed by hand, met in a column that
-    somebody altered.
+    someone altered.
     """
     place = ready
     place.execute("INSERT INTO questions (question) VALUES ('a'), ('b')")

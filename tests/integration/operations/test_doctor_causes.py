@@ -99,7 +99,7 @@ def test_a_database_without_init_is_one_problem(place: Workplace) -> None:
 
 
 def test_trouble_that_init_would_refuse_is_counted_beside_it(place: Workplace) -> None:
-    """What `init` does not mend is a cause of its own, whatever state the database is
+    """What `init` does not fix is a cause of its own, whatever state the database is
     in.
     """
     place.execute("ALTER TABLE posts REPLICA IDENTITY NOTHING")
@@ -137,7 +137,7 @@ def test_a_kafka_that_is_away(working: Workplace) -> None:
 
 
 def test_a_kafka_connect_that_is_away(working: Workplace) -> None:
-    """The connector follows, and a slot that nobody reads, and a canary that does not
+    """The connector follows, and a slot that no one reads, and a canary that does not
     come back.
     """
     connect = KafkaConnect(working.settings.connect.url, SystemClock())
@@ -326,7 +326,7 @@ def test_a_schema_of_an_older_version(place: Workplace) -> None:
 
 @pytest.mark.parametrize("verbs", [("start",), ("start", "swap")], ids=["started", "swapped"])
 def test_a_migration_that_is_half_way(working: Workplace, verbs: tuple[str, ...]) -> None:
-    """Is no trouble: two models are wanted, and served by the workers, that start anew
+    """Is no trouble: two models are wanted, and served by the workers, that restart
     by themselves.
     """
     for verb in verbs:

@@ -1,4 +1,4 @@
-"""`vectrue doctor` names what is under way, and what somebody did to a table meanwhile,
+"""`vectrue doctor` names what is under way, and what someone did to a table meanwhile,
 with the way on.
 """
 
@@ -32,8 +32,8 @@ def said(place: Workplace) -> dict[str, dict[str, Any]]:
 
 
 def test_each_column_under_way_is_a_line(place: Workplace) -> None:
-    """As it should be: ok. A column that somebody dropped: a problem, and the command
-    that mends it, which does.
+    """As it should be: ok. If someone dropped a column: a problem, and the command
+    that fixes it, which works.
     """
     assert {name: one["status"] for name, one in said(place).items()} == {A: "ok", B: "ok"}
     place.execute("ALTER TABLE b DROP COLUMN embedding_v2")

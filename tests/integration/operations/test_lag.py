@@ -142,7 +142,7 @@ def test_caught_up_is_zero_and_only_then(lanes: Lanes) -> None:
 
 
 def test_expired_events_are_lost(lanes: Lanes) -> None:
-    """Retention overtook the group: LOST, critical, and the command that mends it."""
+    """Retention overtook the group: LOST, critical, and the command that fixes it."""
     lanes.send([300.0] * 8)
     lanes.commit(2)
     for deleted in lanes.admin.delete_records([TopicPartition(lanes.topic, 0, 5)]).values():
@@ -155,7 +155,7 @@ def test_expired_events_are_lost(lanes: Lanes) -> None:
 
 
 def test_empty_group_with_a_backlog_has_stopped(lanes: Lanes) -> None:
-    """Nobody reads and more than noise waits: STOP."""
+    """No one reads and more than noise waits: STOP."""
     lanes.send([1.0] * 12)
     lanes.commit(1)
     seen = lanes.report().live

@@ -245,7 +245,7 @@ def test_an_edit_is_never_adopted(legacy: Workplace) -> None:
     adoption.close()
     session.close()
 
-    # Nothing tells of the unseen edit any more: the sample does.
+    # Only the sample still shows the unseen edit.
     (table,) = adopt(legacy, code=1)["tables"]
     assert (table["adoptable"], [row["key"] for row in table["sample"]["worst"]]) == (2, [["2"]])
     assert owned(legacy) == 38

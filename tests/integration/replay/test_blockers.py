@@ -1,4 +1,4 @@
-"""Whoever is in the way is named, and nobody else; and the command to repeat is the one
+"""The session that blocks is named, and no other; and the command to repeat is the one
 that was typed.
 """
 
@@ -80,7 +80,7 @@ def test_the_reader_is_named_and_not_the_oldest_writer(started: Workplace) -> No
 
 
 def test_who_stands_before_us_in_the_queue_and_whom_that_one_waits_for(started: Workplace) -> None:
-    """Somebody waits for a reader, and we behind both: it is the reader that is to be
+    """Someone waits for a reader, and we wait behind both: the reader must be
     ended.
     """
     behind = "LOCK TABLE questions IN EXCLUSIVE MODE"

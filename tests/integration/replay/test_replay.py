@@ -174,7 +174,7 @@ def test_a_cancelled_run_does_nothing_more(filled: Workplace) -> None:
 
 
 def test_a_locked_row_is_deferred_to_the_live_lane(filled: Workplace) -> None:
-    """A row that somebody holds does not hold the run; the live lane writes it when it
+    """A row that someone holds does not hold the run; the live lane writes it when it
     is free.
     """
     filled.execute("DELETE FROM questions WHERE id > 50")

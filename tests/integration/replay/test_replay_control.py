@@ -125,8 +125,8 @@ def test_a_run_is_planned_narrowed_paused_limited_and_finished(filled: Workplace
 
 
 def test_a_run_of_the_keeper_gives_way_to_a_person(filled: Workplace) -> None:
-    """Whoever asks is served, with whatever rows; what the keeper's run leaves undone
-    is looked at again. A paused one was somebody's wish, and stays.
+    """Everyone who asks is served, with whatever rows; what the keeper's run leaves undone
+    is looked at again. A paused one was paused on purpose, and stays.
     """
     place = filled
     begin = (

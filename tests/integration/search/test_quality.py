@@ -84,7 +84,7 @@ def test_a_server_asks_judged_queries_again_and_again(place: Workplace) -> None:
     """Its figures are in metrics and status, and equal those of `vectrue quality`;
     never asked is no figure.
 
-    They count as nobody's search. When the file is gone, that is counted and logged,
+    They count as no one's search. When the file is gone, that is counted and logged,
     and the server goes on; when it is back, so are the figures.
     """
     clear(place)
@@ -203,7 +203,7 @@ def test_figures_are_kept_in_bounds_and_compared_with_the_model_before(
 
 
 def test_judged_queries_are_asked_when_they_are_old_or_of_another_model(place: Workplace) -> None:
-    """Not while the last figures hold, whoever asked; but at once where those are of
+    """Not while the last figures hold, no matter who asked; but at once where those are of
     the model before a migration.
     """
     clear(place)

@@ -98,7 +98,7 @@ def scored_over_http(settings: Settings) -> list[Hit]:
 
 def test_init_grants_what_score_names(place: Workplace) -> None:
     """By question and by a condition over another table and a function that not
-    everybody may call: refused with the grant before `init`, answered after it; and
+    everyone may call: refused with the grant before `init`, answered after it; and
     nothing else is granted.
     """
     set_up_database(place.settings)
@@ -159,7 +159,7 @@ def test_columns_of_an_expression(place: Workplace) -> None:
 
 def test_doctor_names_rights_that_score_lacks(place: Workplace) -> None:
     """Settings that name more than `init` has granted are a problem with the command
-    that mends it.
+    that fixes it.
     """
     set_up_database(place.settings)
     settings = place.with_settings(score={**SCORE, "where": None})

@@ -1,4 +1,4 @@
-"""`vectrue serve` as whoever runs it meets it: a full queue, a stop, a token, a server
+"""`vectrue serve` as its operator sees it: a full queue, a stop, a token, a server
 that is away, a migration.
 """
 
@@ -101,7 +101,7 @@ def test_the_token_and_readiness(place: Workplace, monkeypatch: pytest.MonkeyPat
     """With a token: only probes and the description come in without it. Without
     Postgres: live, not ready, 503.
 
-    Behind a proxy that is cut while the server starts, and mended: it becomes ready by
+    Behind a proxy that is cut while the server starts, and repaired: it becomes ready by
     itself, and searches.
     """
     monkeypatch.setenv("VECTRUE_SERVE__TOKEN", TOKEN)
@@ -191,7 +191,7 @@ def answered(seen: list[Any], so_far: int, model: str) -> bool:
 
 @contextmanager
 def searching(server: Server) -> Iterator[list[Any]]:
-    """Somebody who searches without a pause; yields the models of each answer, or what
+    """Someone who searches without a pause; yields the models of each answer, or what
     was wrong with it.
     """
     seen: list[Any] = []

@@ -83,7 +83,7 @@ def test_the_printed_script_does_the_same(make_workplace: MakeWorkplace) -> None
 
 
 def test_drift_is_mended(workplace: Workplace) -> None:
-    """What somebody changed since is put right, piece by piece."""
+    """What someone changed since is put right, piece by piece."""
     setup(workplace.settings)
     before = catalogue(workplace)
     workplace.execute("ALTER PUBLICATION vectrue DROP TABLE public.questions")
@@ -146,7 +146,7 @@ def test_rows_that_were_there_before_are_counted(workplace: Workplace) -> None:
 
 
 def test_vectors_that_were_there_before_need_not_be_made_again(workplace: Workplace) -> None:
-    """Who brings them along is told of `adopt` before a replay makes them anew."""
+    """Someone who brings vectors along hears of `adopt` before a replay embeds them again."""
     workplace.execute(
         "INSERT INTO questions (question, embedding) VALUES ('a', array_fill(0.125, "
         "ARRAY[64])::vector)"

@@ -102,7 +102,7 @@ def test_a_slot_made_anew_by_somebody_else_is_noticed(
     workplace: Workplace, connect: KafkaConnect
 ) -> None:
     """A slot that starts after the connector's last position fails its task; `init`
-    mends that and tells of the gap.
+    fixes that and reports the gap.
     """
     setup(workplace.settings)
     workplace.execute("INSERT INTO questions (question) VALUES ('before')")
@@ -148,7 +148,7 @@ def test_a_deleted_connector_comes_back_without_a_gap(
 
 def test_a_publication_that_was_dropped_takes_its_slot_along(workplace: Workplace) -> None:
     """A slot cannot be read across the absence of its publication, so both are made
-    anew, and it is said.
+    again, and `init` says so.
     """
     setup(workplace.settings)
     workplace.execute("DROP PUBLICATION vectrue")
@@ -172,7 +172,7 @@ def test_a_refused_connector_is_explained(workplace: Workplace) -> None:
 
 
 def test_a_failing_task_is_explained(workplace: Workplace, connect: KafkaConnect) -> None:
-    """A connector whose task fails is reported by the task's own message, and mended by
+    """A connector whose task fails is reported by the task's own message, and fixed by
     the next run.
     """
     setup(workplace.settings)
@@ -192,7 +192,7 @@ def test_a_failing_task_is_explained(workplace: Workplace, connect: KafkaConnect
 def test_init_waits_until_the_slot_is_read(
     workplace: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A connector that says RUNNING while nobody reads the slot is no capture: `init`
+    """A connector that says RUNNING while no one reads the slot does not capture: `init`
     does not report success.
     """
     transport = httpx.MockTransport(FakeConnect().answer)

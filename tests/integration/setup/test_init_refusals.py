@@ -156,7 +156,7 @@ def test_no_tables_is_a_sentence(make_workplace: MakeWorkplace) -> None:
 
 
 def test_a_foreign_publication_is_left_alone(workplace: Workplace) -> None:
-    """A publication that somebody else made and may read is neither changed nor used."""
+    """A publication that someone else made and may read is neither changed nor used."""
     workplace.execute("CREATE PUBLICATION vectrue FOR TABLE questions")
     with pytest.raises(
         ConfigurationError,

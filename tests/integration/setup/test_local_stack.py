@@ -92,7 +92,7 @@ def test_down_after_a_killed_up_leaves_no_process(local: LocalStack) -> None:
 def test_trouble_at_start_is_named_and_leaves_nothing_running(
     local: LocalStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A kept port that somebody took is one sentence; a part that dies shows its log,
+    """A kept port that another process took is one sentence; a part that dies shows its log,
     and the others are stopped.
     """
     local.directory.mkdir()

@@ -99,7 +99,7 @@ def test_a_stranger_keeps_nobody_from_work(place: Workplace, roles: tuple[str, s
 
 
 def test_a_lock_is_one_connections_and_ends_with_it(place: Workplace) -> None:
-    """Taken twice by its holder, by nobody else until it is given back, or the
+    """Taken twice by its holder, by no one else until it is given back, or the
     connection has ended.
     """
     with ExitStack() as stack:
@@ -123,7 +123,7 @@ def test_a_lock_is_one_connections_and_ends_with_it(place: Workplace) -> None:
 
 
 def test_what_another_server_or_role_left_is_told_apart(place: Workplace) -> None:
-    """A line of a copied database, whose process is somebody else's by now, holds
+    """A line of a copied database, whose process is someone else's by now, holds
     nothing; a holder of another role, of whose connection no start is shown, does.
     """
     with ExitStack() as stack:

@@ -126,8 +126,8 @@ def test_the_whole_path_with_the_listed_rights_only(place: Workplace, local: Loc
 
 
 def test_each_right_is_needed(place: Workplace) -> None:
-    """With one right fewer, whoever needs it is told which one, and the command that
-    grants it; nobody stalls.
+    """With one right fewer, the part that needs it names it, and the command that
+    grants it; nothing stalls.
     """
     settings, names = place.settings, names_of(place)
     needed = rights.of_vectrue(settings.kafka.topic_prefix)
@@ -150,7 +150,7 @@ def test_each_right_is_needed(place: Workplace) -> None:
 
 
 def test_the_live_worker_needs_its_rights_only(place: Workplace) -> None:
-    """A row, one that is locked and so deferred, and an event that nobody can read."""
+    """A row, one that is locked and so deferred, and an event that cannot be read."""
     with exactly(place, "live"):
         worker = place.start_worker("live", log="live-alone")
         holder = Session(place.settings.postgres.admin, role="test")
@@ -171,7 +171,7 @@ def test_the_live_worker_needs_its_rights_only(place: Workplace) -> None:
 
 
 def test_the_replay_worker_needs_its_rights_only(place: Workplace) -> None:
-    """The keeper starts a run for a row that nobody else embeds, and the lane sees how
+    """The keeper starts a run for a row that no one else embeds, and the lane sees how
     far live is behind.
     """
     before = place.settings
@@ -341,7 +341,7 @@ def test_who_is_not_let_in_is_told_so(
         for ask in (
             lambda: topics.existing(settings),  # noqa: B023 - called in this round
             letters.ends,
-            lambda: KafkaOutbox(settings)._send([(record.topic, record.key, record.value, [])]),  # noqa: B023 - likewise
+            lambda: KafkaOutbox(settings)._send([(record.topic, record.key, record.value, [])]),  # noqa: B023 - also called in this round
         ):
             with pytest.raises(kind, match=words) as refused:
                 ask()
@@ -351,7 +351,7 @@ def test_who_is_not_let_in_is_told_so(
 def test_postgres_without_tls_or_with_a_foreign_authority_is_refused(
     place: Workplace, tmp_path: Path
 ) -> None:
-    """The server takes nobody without TLS, and we take no server that the authority
+    """The server refuses clients without TLS, and we refuse a server that the authority
     does not vouch for.
     """
     certificates.make(tmp_path, SystemClock())

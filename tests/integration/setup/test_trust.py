@@ -251,7 +251,7 @@ def test_a_superuser_alone_counts_nothing_that_others_can_reach(trial: Trial) ->
 
 
 def test_a_schema_that_is_not_the_superusers_is_refused(trial: Trial) -> None:
-    """Somebody who may make schemas has made ours, with a view that runs a function: it
+    """Someone who may make schemas has made ours, with a view that runs a function: it
     is named, and not read.
     """
     trial.as_app(
@@ -388,7 +388,7 @@ def test_a_guarded_session_finds_names_of_the_server_alone(trial: Trial) -> None
 
 
 def test_the_function_behind_the_view_has_a_search_path_of_its_own(trial: Trial) -> None:
-    """Whoever asks the view gets the workers' search path, and names of temporary
+    """Anyone who asks the view gets the workers' search path, and names of temporary
     objects count last.
     """
     set_up_database(trial.with_text("body"))

@@ -1,5 +1,5 @@
 """Before `vectrue init` every command says that one thing, once, with the command that
-mends it.
+fixes it.
 """
 
 import json
@@ -78,7 +78,7 @@ def test_start_leaves_nothing_behind_where_it_is_refused(place: Workplace) -> No
 
 
 def test_doctor_counts_what_init_does_not_mend_beside_it_once(place: Workplace) -> None:
-    """Rights that `init` will give, as far as it can, are no warning before it; who
+    """Rights that `init` will give, as far as it can, cause no warning before it; who
     bypasses row-level security is.
     """
     place.execute("ALTER TABLE questions ENABLE ROW LEVEL SECURITY")

@@ -40,7 +40,7 @@ def deferred(place: Workplace) -> int:
 
 @pytest.fixture
 def place(make_workplace: MakeWorkplace) -> Workplace:
-    """One partition per topic, so that whoever stops it stops all; short deferrals."""
+    """One partition per topic, so that a row that stops it stops all; short deferrals."""
     names = [{"name": f"public.{name}", "text": "body"} for name in ("indexed", "altered")]
     questions = {"name": "public.questions", "text": "question"}
     made = make_workplace(
@@ -57,10 +57,10 @@ def place(make_workplace: MakeWorkplace) -> Workplace:
 
 @pytest.fixture
 def standby_away(place: Workplace) -> Iterator[None]:
-    """Commits with synchronous_commit = on wait for ever; everybody else's are made
+    """Commits with synchronous_commit = on wait for ever; everyone else's are made
     asynchronous first.
 
-    First means before: a commit of anybody that had begun with the old setting would
+    First means before: anyone's commit that had begun with the old setting would
     wait for the standby, too, and Connect or a worker would then stand still for as
     long as the test lasts.
     """

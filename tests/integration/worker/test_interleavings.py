@@ -196,7 +196,7 @@ class Stage:
         )
 
     def reset(self, *, with_vector: bool) -> None:
-        """Row 1 has text A again, and A's vector or none; nobody holds a gate."""
+        """Row 1 has text A again, and A's vector or none; no one holds a gate."""
         self._control.execute("SELECT pg_advisory_unlock_all()")
         self._control.execute(
             "DELETE FROM questions; INSERT INTO questions (id, question) VALUES (1, 'A')"

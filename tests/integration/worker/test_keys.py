@@ -82,7 +82,7 @@ def test_each_row_has_one_key_whoever_writes_it(make_workplace: MakeWorkplace) -
     settled(place, current=1)
     everywhere(place, "UPDATE {} SET body = 'poison', embedding = NULL")
     settled(place, quarantined=1)
-    # Whoever counts sees the same, whatever the time zone and date style of the
+    # Every session that counts sees the same, whatever the time zone and date style of the
     # session.
     with psycopg2.connect(place.settings.postgres.dsn) as abroad, abroad.cursor() as cursor:
         cursor.execute(

@@ -161,8 +161,8 @@ def test_a_text_made_of_several_columns(make_workplace: MakeWorkplace) -> None:
 
 
 def test_a_bad_event_is_dead_lettered_and_the_rest_goes_on(ready: Workplace) -> None:
-    """Bytes that are no event are moved, with the reason in Connect's header names, and
-    stop nobody (I10).
+    """Bytes that are not an event are moved, with the reason in Connect's header names, and
+    stop nothing else (I10).
     """
     from confluent_kafka import Producer
 

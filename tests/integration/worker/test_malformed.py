@@ -75,7 +75,7 @@ def good(key: int) -> Event:
 
 
 def free_port() -> int:
-    """A port on loopback that nobody listens on."""
+    """A port on loopback where nothing listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -156,7 +156,7 @@ EACH = 200
 
 
 def test_bad_records_in_every_topic_that_is_read(ready: Workplace) -> None:
-    """Both workers live, rows are made true, a replay ends, and `dlq` tells of each bad
+    """Both workers live, rows are made true, a replay ends, and `dlq` lists each bad
     record once.
 
     A deferred row without a zone or a key is among them (F1).

@@ -253,7 +253,7 @@ def test_a_key_that_names_what_is_not_there_is_no_key(workplace: Workplace) -> N
 
 def test_a_bad_row_in_every_chunk_ends_no_run(place: Workplace) -> None:
     """Limits count records, and none of a chunk is bad for its rows: the run ends, and
-    they are told of (F6).
+    they are reported (F6).
     """
     place.with_settings(replay={"chunk_size": 4, "nice": 0})
     place.execute(
@@ -273,7 +273,7 @@ def test_a_bad_row_in_every_chunk_ends_no_run(place: Workplace) -> None:
 
 def test_no_command_is_blinded_by_a_row(make_workplace: MakeWorkplace) -> None:
     """Rows that were there before `init`, some without a text that can be made: all
-    commands tell of all the others.
+    commands report all the others.
     """
     place = make_workplace(tables=[BODIES, QUESTIONS])
     place.execute(
@@ -305,7 +305,7 @@ def test_no_command_is_blinded_by_a_row(make_workplace: MakeWorkplace) -> None:
 
 @pytest.fixture(scope="module")
 def secretive(stack: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
-    """A good row and one whose text cannot be made, with a number that nobody may see;
+    """A good row and one whose text cannot be made, with a number that no one may see;
     bodies are answers too.
     """
     score = {"table": "public.bodies", "question": "id", "where": "true"}

@@ -1,4 +1,4 @@
-"""A row's text is the same bytes for owner, worker and whoever counts, and no role's
+"""A row's text is the same bytes for owner, worker and counting commands, and no role's
 time-out ends our work.
 """
 

@@ -37,7 +37,7 @@ def said(place: Workplace, role: str, what: str, words: str) -> None:
 
 def test_a_table_that_is_added_is_named_and_taken_after_init(ready: Workplace) -> None:
     """Named in the log and in `status` with what to do; after `init` the worker starts
-    anew and keeps it true.
+    again and keeps it true.
     """
     place = ready
     place.execute("CREATE TABLE extra (id bigint PRIMARY KEY, body text, embedding vector(64))")
@@ -97,7 +97,7 @@ def test_a_file_that_is_broken_or_gone_is_named_and_comes_back(ready: Workplace)
 
 
 def test_workers_take_a_table_by_themselves_when_init_has_set_it_up(ready: Workplace) -> None:
-    """Under the supervisor nobody starts anything by hand, and none of its workers ends
+    """Under the supervisor no one starts anything by hand, and none of its workers ends
     for good.
     """
     place = ready

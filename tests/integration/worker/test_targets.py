@@ -24,7 +24,7 @@ def other_model(place: Workplace) -> str:
 
 def test_a_change_of_model_is_a_command(ready: Workplace) -> None:
     """Settings without `init`: 78, one sentence. `init`: explained; the old worker
-    writes nothing and starts anew.
+    writes nothing and restarts.
 
     The vectors of the old model stay readable and are counted as stale, and a replay
     renews them.

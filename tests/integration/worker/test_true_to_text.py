@@ -67,7 +67,7 @@ def test_an_old_vector_written_back_is_found_and_healed(
     make_workplace: MakeWorkplace, saved: str
 ) -> None:
     """As by an ORM that saves whole rows: `status` and `verify` tell, `search` says so,
-    the live lane mends it.
+    the live lane fixes it.
     """
     place = posts(make_workplace)
     place.vectrue("init")
@@ -190,7 +190,7 @@ UNSTEADY = {
     "string_agg(title, ' ')": "aggregate functions are not allowed in WHERE",
     "lag(title) OVER ()": "window functions are not allowed in WHERE",
 }
-"""Texts that are no function of their row, and what is named of each."""
+"""Texts that are not a function of their row, and what is named of each."""
 STEADY = (
     "title || 'now' || 'today: ' || body",
     (

@@ -51,7 +51,7 @@ def walks(
                     print(report.failures[-1], file=sys.stderr, flush=True)
                     if stop:
                         left.clear()
-                    break  # what it left is no place to begin from
+                    break  # the next walk cannot begin from what it left
     return report
 
 

@@ -1,4 +1,4 @@
-"""What stands in a migration's way: made by somebody who does not know of it."""
+"""Obstacles to a migration, made by someone who does not know of it."""
 
 from collections.abc import Iterator
 

@@ -60,7 +60,7 @@ def read(place: Workplace) -> dict[str, Column]:
 
 
 def content(place: Workplace) -> tuple[Any, ...]:
-    """Everything that a command could have changed for somebody who reads it."""
+    """Everything that a command could have changed for someone who reads it."""
     rows = [
         place.execute(
             "SELECT md5(coalesce(string_agg(t::text, '|' ORDER BY t::text), '')) FROM "
@@ -110,7 +110,7 @@ def judge(
     Args:
         verb: of `vectrue migrate`, or another action.
         before: all columns.
-        after: likewise.
+        after: the same, afterwards.
         scope: names of the tables that it was told.
         refused: whether it ended with an error.
         killed: whether it was killed.

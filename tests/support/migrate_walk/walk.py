@@ -160,7 +160,7 @@ class Walk:
         return tables.model(lengths[1]).model_id if lengths else None
 
     def _replay(self, *more: str) -> tuple[int, str]:
-        """`replay run` to its end, and somebody who works it off; exit code and words,
+        """`replay run` to its end, and a worker that works it off; exit code and words,
         or those of a worker.
         """
         began = self._place.log("replay") if (self._place.directory / "replay.log").exists() else ""
@@ -213,7 +213,7 @@ class Walk:
                 )
             tried.add((at, step, refusal))
             self._lines.append(f"-> {step}")
-            # What a command was refused for is mended: it is typed again.
+            # The reason of a refusal is fixed, so the command is typed again.
             again = [reading.Step(command=refusal[1])] if refusal[1] and not step.command else []
             said = self._follow(step)
             refusal = (said, step.command) if said else ("", ())
@@ -283,7 +283,7 @@ class Walk:
             return place.vectrue("migrate", "status").stdout
         if left := [name for name, column in state.read(place).items() if column.state != "none"]:
             raise self._lost(f"`migrate status` says that nothing is under way, and {left} are")
-        # nobody says so: they were taken out on purpose
+        # no one says so: they were taken out on purpose
         if len(place.settings.tables) < len(tables.TABLES):
             place.with_settings(tables=[table.settings for table in tables.TABLES])
         done = place.vectrue("init", check=False)
