@@ -276,8 +276,8 @@ def main() -> None:
     parser.add_argument(
         "sections",
         nargs="*",
-        help="startup, latency, writes, burst, replay, live-first, serve; all of them when left out;"
-        " scale, migrate, search; rows (by itself: it needs Postgres only)",
+        help="startup, latency, writes, burst, replay, live-first, serve; all of them when left "
+        "out; scale, migrate, search; rows (by itself: it needs Postgres only)",
     )
     arguments = parser.parse_args()
     if arguments.sections == ["rows"]:

@@ -66,7 +66,10 @@ def test_a_home_of_nobody_is_one_sentence() -> None:
     """`~` of a user that does not exist, in a setting or an option."""
     with pytest.raises(
         ModelUnavailable,
-        match=r"model\.name is ~nobody-here/m, and there is no such home directory: write the whole",
+        match=(
+            r"model\.name is ~nobody-here/m, and there is no such home directory: "
+            "write the whole"
+        ),
     ):
         hub.locate(ModelSettings(name="~nobody-here/m"))
     with pytest.raises(
