@@ -1,7 +1,8 @@
 """Find wording that has a plainer form: archaic words and conditions without "if".
 
-Run by `make lint`. Reads the strings, docstrings and comments of Python, the comments of SQL,
-and whole Markdown files. Each finding is printed as `path:line: "found" -> replacement`.
+Run by `make lint`. It reads the strings, docstrings and comments of Python, the comments
+of SQL, and whole Markdown files. Each finding is printed as
+`path:line: "found" -> replacement`.
 """
 
 import ast
@@ -17,7 +18,8 @@ PATTERNS = (
     (r"\bmend(s|ed|ing)?\b", "fix"),
     (r"\blikewise\b", "also"),
     (r"\bwho(so)?ever\b", "anyone who, or name who"),
-    (r"\bnobody\b", "no one, or name who does not"),
+    # In backquotes it is the Unix user of that name.
+    (r"(?<!`)\bnobody\b", "no one, or name who does not"),
     (r"\bsomebody\b", "someone, or name who"),
     (r"\beverybody\b", "everyone"),
     (r"\banybody\b", "anyone"),
@@ -96,20 +98,23 @@ def findings(path: Path) -> Iterator[str]:
 
 
 def main() -> int:
-    """Print the findings in the files named, or in the whole project; 1 if there are any."""
-    paths = [Path(name) for name in sys.argv[1:]] or [
-        *(
-            p
-            for folder in FOLDERS
-            for suffix in ("py", "sql")
-            for p in sorted(Path(folder).rglob(f"*.{suffix}"))
-        ),
-        *sorted(Path().glob("*.md")),
-        *sorted(Path("docs").rglob("*.md")),
-    ]
-    found = [line for path in paths for line in findings(path)]
+    """Print the findings in the given files, or in the whole project; return 1 if there
+    are any.
+    """
+    found = []
+    for path in [Path(name) for name in sys.argv[1:]] or project_files():
+        found += findings(path)
     print("\n".join(found))
     return bool(found)
+
+
+def project_files() -> list[Path]:
+    """List the files of the project that people read."""
+    paths = []
+    for folder in FOLDERS:
+        for suffix in ("py", "sql"):
+            paths += sorted(Path(folder).rglob(f"*.{suffix}"))
+    return [*paths, *sorted(Path().glob("*.md")), *sorted(Path("docs").rglob("*.md"))]
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# Makes the virtual environment of this checkout from requirements.lock, and does nothing when it is already right.
+# Makes the virtual environment of this checkout from requirements.lock, unless it is up to
+# date. `make test` and `make demo` call it first.
 #
-#   scripts/environment.sh            # what `make test` and `make demo` call first
-#   TORCH=cpu scripts/environment.sh  # PyTorch's CPU build (0.2 GB instead of 5.5 GB), for who can reach its own index
+#   scripts/environment.sh
+#   TORCH=cpu scripts/environment.sh  # PyTorch's CPU build: 0.2 GB instead of 5.5 GB, from
+#                                     # PyTorch's own index
 #
-# VENV names the folder (default .venv), PYTHON the interpreter it is made with (default python3, >= 3.11).
+# VENV names the folder (default .venv), PYTHON the interpreter (default python3, >= 3.11).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 venv=${VENV:-.venv}
@@ -28,7 +30,7 @@ uv() { VIRTUAL_ENV=$venv "$venv/bin/python" -m uv --quiet "$@"; }
 
 lock=requirements.lock
 if [ "$torch" = cpu ]; then
-    # The CPU build has hashes of its own and none of the CUDA libraries: it is installed by version, the rest by hash.
+    # The lock has no hashes of the CPU build: it is installed by version, the rest by hash.
     version=$(sed -n 's/^torch==\([^ ;]*\).*/\1/p' requirements.lock)
     lock=$venv/requirements-without-torch.lock
     awk '/^[a-zA-Z0-9]/ { keep = !/^(torch|triton|nvidia-|cuda-)/ } keep' requirements.lock >"$lock"

@@ -1,14 +1,13 @@
 """Measure the layout: folders, SQL, lines, comprehensions, comments, functions, pages.
 
-Run as `python scripts/measure.py`; `--by-folder` prints the same per folder.
-It needs only the standard library, so that other projects can be measured for comparison:
+Run as `python scripts/measure.py`; `--by-folder` prints the same per folder. It needs
+only the standard library, so that other projects can be measured for comparison:
 `python scripts/measure.py --root PATH --packages NAME ...`.
 """
 
 import argparse
 import ast
 import io
-import re
 import statistics
 import tokenize
 from collections import Counter
@@ -47,7 +46,8 @@ class Figures:
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 self.functions.append((node.end_lineno or node.lineno) - node.lineno + 1)
         for token in tokenize.generate_tokens(io.StringIO(source).readline):
-            self.comments += token.type == tokenize.COMMENT and token.line.lstrip().startswith("#")
+            own_line = token.line.lstrip().startswith("#")
+            self.comments += token.type == tokenize.COMMENT and own_line
 
     def show(self) -> str:
         """Return the figures in one line."""
@@ -77,37 +77,42 @@ def parse() -> argparse.Namespace:
 def main() -> None:
     """Print the figures of the product, and the longest pages."""
     options = parse()
-    paths = [
-        p for package in options.packages for p in sorted((options.root / package).rglob("*.py"))
-    ]
-    folders = Counter(
-        str(p.parent.relative_to(options.root)) for p in paths if p.name != "__init__.py"
-    )
-    print(
-        "largest folders:", ", ".join(f"{name} {count}" for name, count in folders.most_common(5))
-    )
-    queries = [
-        p for package in options.packages for p in sorted((options.root / package).rglob("*.sql"))
-    ]
-    print("SQL files:", len(queries))
-    whole = Figures()
+    root = options.root
+    paths = []
+    queries = []
+    for package in options.packages:
+        paths += sorted((root / package).rglob("*.py"))
+        queries += sorted((root / package).rglob("*.sql"))
+    folders = Counter[str]()
     for path in paths:
-        whole.add(path)
-    print(whole.show())
+        folders[folder_of(path, root)] += path.name != "__init__.py"
+    largest = [f"{name} {count}" for name, count in folders.most_common(5)]
+    print("largest folders:", ", ".join(largest))
+    print("SQL files:", len(queries))
+    print(measured(paths).show())
     if options.by_folder:
-        for folder in sorted(folders):
-            part = Figures()
-            for path in paths:
-                if str(path.parent.relative_to(options.root)) == folder:
-                    part.add(path)
-            print(f"{folder:36}", part.show())
-    pages = [*options.root.glob("*.md"), *(options.root / "docs").rglob("*.md")]
-    words = {
-        str(p.relative_to(options.root)): len(re.findall(r"\S+", p.read_text(encoding="utf-8")))
-        for p in pages
-    }
-    for name, count in sorted(words.items(), key=lambda item: -item[1])[:12]:
+        for folder in sorted(+folders):
+            part = [path for path in paths if folder_of(path, root) == folder]
+            print(f"{folder:36}", measured(part).show())
+    words = Counter[str]()
+    for page in (*root.glob("*.md"), *(root / "docs").rglob("*.md")):
+        name = str(page.relative_to(root))
+        words[name] = len(page.read_text(encoding="utf-8").split())
+    for name, count in words.most_common(12):
         print(f"{count:7,} words  {name}")
+
+
+def folder_of(path: Path, root: Path) -> str:
+    """Return the folder of a module, relative to the root."""
+    return str(path.parent.relative_to(root))
+
+
+def measured(paths: list[Path]) -> Figures:
+    """Count the modules together."""
+    figures = Figures()
+    for path in paths:
+        figures.add(path)
+    return figures
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
 """Check a model in three steps: load it, embed three texts, search them.
 
-    python -m examples.interview.bge_m3_simple                         # the model of the settings: BGE-M3
-    python -m examples.interview.bge_m3_simple multilingual-e5-small   # another one
+    # The model of the settings: BGE-M3
+    python -m examples.interview.bge_m3_simple
+    # Another one
+    python -m examples.interview.bge_m3_simple multilingual-e5-small
 
-Exit code 0 when the vectors can be used, 1 when something is wrong with them.
+The exit code is 0 if the vectors can be used, 1 if something is wrong with them.
 """
 
 import sys
@@ -40,7 +42,8 @@ def main(arguments: Sequence[str]) -> int:
     logs.configure(settings.log)
     print("🚀 임베딩 모델 사용 가이드\n" + "=" * 60)
     try:
-        model = _load(named(settings.model, arguments[0] if arguments else settings.model.name))
+        name = arguments[0] if arguments else settings.model.name
+        model = _load(named(settings.model, name))
         _use(model)
         _search(model)
     except VectrueError as error:

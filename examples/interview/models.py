@@ -1,8 +1,8 @@
 """The interview application's tables as SQLModel models, the way its code declares
 them.
 
-They mirror ``schema.sql``.  The columns that ``vectrue init`` adds are left out on purpose:
-the application neither reads nor writes them.
+They mirror ``schema.sql``. The columns that ``vectrue init`` adds are left out on
+purpose: the application neither reads nor writes them.
 """
 
 from datetime import datetime

@@ -1,9 +1,11 @@
 """Decide whether two Korean sentences share a content word.
 
-The paraphrases of ``queries.jsonl`` are searches that no keyword match can answer.  This module is
-the yardstick for that promise: it strips particles and compares beginnings, so that it rather reports a shared word
-too often than too seldom.  It is no morphological analyser: it does not see a word at the end of a
-compound ("스레드" in "멀티스레드"), so a reader should look at new queries as well.
+The paraphrases of ``queries.jsonl`` are searches that no keyword match can answer. This
+module checks that: it strips particles and compares beginnings, so it reports a shared
+word too often rather than too seldom.
+
+Hazard: it is not a morphological analyser. It misses a word at the end of a compound
+("스레드" in "멀티스레드"), so a person should read new queries too.
 """
 
 import re
@@ -76,7 +78,12 @@ def content_words(text: str) -> set[str]:
     The text is split at white space, at punctuation, and where Latin script meets
     Hangul.
     """
-    return {stem for stem in map(_stem, _TOKEN.findall(text.lower())) if stem}
+    stems = set()
+    for word in _TOKEN.findall(text.lower()):
+        stems.add(_stem(word))
+    # What is left of a word of the stop list.
+    stems.discard("")
+    return stems
 
 
 def shared(a: str, b: str) -> set[str]:
@@ -87,11 +94,15 @@ def shared(a: str, b: str) -> set[str]:
     two characters and the longer begins with it.
     """
     others = content_words(b)
-    return {word for word in content_words(a) if any(_same(word, other) for other in others)}
+    found = set()
+    for word in content_words(a):
+        if any(_same(word, other) for other in others):
+            found.add(word)
+    return found
 
 
 def _same(a: str, b: str) -> bool:
-    """Tell whether two stems are equal, or one of two characters or more begins the
+    """Return whether two stems are equal, or one of at least two characters begins the
     other.
     """
     short, long = sorted((a, b), key=len)

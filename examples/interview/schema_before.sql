@@ -1,5 +1,5 @@
--- The interview application's schema as it stands today, before the move to
--- a 1024-dimensional model: the same two tables with vector(768) columns, and
+-- The interview application's schema before the move to a 1024-dimensional
+-- model: the same two tables with vector(768) columns, and
 -- an HNSW index for cosine distance on each of them.
 -- Use this file instead of schema.sql to practise a change of dimension.
 

@@ -1,12 +1,12 @@
-"""The backend's ``vector_utils.py`` as it looks after the move from ko-sroberta (768)
-to BGE-M3 (1024).
+"""The backend's ``vector_utils.py`` after the move from ko-sroberta (768) to BGE-M3
+(1024).
 
-What is gone: nothing here writes a vector any more.  ``vectrue`` embeds every question and answer
-when its text changes, so the backend only embeds what a user types, and compares.
+Nothing here writes a vector any more. ``vectrue`` embeds every question and answer when
+its text changes, so the backend only embeds what a user types, and compares.
 
-Hazard: rows of another model are left out of every comparison (``embedding_model``), since the
-similarity of vectors of two models is a number without a meaning.  While a new model is being
-rolled out, a search therefore finds the rows that have been embedded anew already.
+Hazard: rows of another model are left out of every comparison (``embedding_model``),
+since the similarity of vectors of two models has no meaning. While a new model is
+rolled out, a search finds only the rows that it has embedded already.
 """
 
 from collections.abc import Sequence
@@ -65,13 +65,14 @@ def search_questions(
     """
     model = get_embedding_model()
     distance = _distance(Question.embedding, model.encode_query(query))
-    statement = (
-        select(Question, distance).where(_embedded_by(model)).order_by(distance).limit(limit)
-    )
-    found = [(question, 1.0 - float(away)) for question, away in session.exec(statement)]
-    return [
-        (question, similarity) for question, similarity in found if similarity >= min_similarity
-    ]
+    statement = select(Question, distance).where(_embedded_by(model))
+    nearest = statement.order_by(distance).limit(limit)
+    found = []
+    for question, away in session.exec(nearest):
+        similarity = 1.0 - float(away)
+        if similarity >= min_similarity:
+            found.append((question, similarity))
+    return found
 
 
 def evaluate_answer(session: Session, question_id: int, answer: str) -> Evaluation | None:
@@ -101,14 +102,11 @@ def grade(similarity: float) -> str:
 
 
 def _distance(stored: list[float] | None, vector: NDArray[np.float32]) -> ColumnElement[float]:
-    """The cosine distance as pgvector has it, which is 1 - cosine and what the HNSW
-    index orders by.
-    """
+    """Return pgvector's cosine distance, 1 - cosine, which the HNSW index orders by."""
     return col(stored).op("<=>", return_type=Float())(vector)
 
 
 def _embedded_by(model: EmbeddingModel) -> ColumnElement[bool]:
-    """The rows whose vectors this model made; the column is one of those that ``vectrue
-    init`` adds.
-    """
+    """Return the condition for rows whose vectors this model made."""
+    # The column is one of those that `vectrue init` adds.
     return column("embedding_model") == model.model_id

@@ -16,8 +16,8 @@ POSTGRES: Final[Mapping[str, str]] = {
     "max_replication_slots": "64",
     "max_wal_senders": "64",
     "max_active_replication_origins": "64",
-    # A slot that nobody reads must not fill the disk; `vectrue doctor` asks for the
-    # same of every server.
+    # A slot without a reader must not fill the disk. `vectrue doctor` checks the same
+    # on every server.
     "max_slot_wal_keep_size": "4GB",
     "max_wal_size": "512MB",
     "shared_buffers": "128MB",

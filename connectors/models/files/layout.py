@@ -188,7 +188,10 @@ def _pooling(config: dict[str, Any]) -> list[str]:
     mode = config.get("pooling_mode")
     if mode:
         return [mode] if isinstance(mode, str) else list(mode)
-    modes = [name for flag, name in _POOLING_FLAGS.items() if config.get(flag)]
+    modes = []
+    for flag, name in _POOLING_FLAGS.items():
+        if config.get(flag):
+            modes.append(name)
     return modes or ["mean"]
 
 

@@ -1,6 +1,6 @@
 -- The interview application's schema as vectrue expects to find it:
 -- two tables, each with its text and its vector(1024) column in the same row.
--- The bookkeeping columns (embedding_hash and the like) are not here:
+-- The bookkeeping columns (embedding_hash and others) are not here:
 -- `vectrue init` adds them.
 
 CREATE EXTENSION IF NOT EXISTS vector;
