@@ -21,7 +21,7 @@ from connectors.postgres.session import Session
 from connectors.postgres.setup import slot
 from schemas.errors import TargetMismatch, VectrueError
 from schemas.reports.adoption import Candidates
-from schemas.rows.table import Key
+from schemas.rows.table import Key, TableName
 from schemas.rows.target import Target
 from schemas.settings.reading import Settings
 from streams.audit.caught_up import CaughtUp
@@ -71,6 +71,7 @@ class Adopt:
             clock, seconds=settings.live.retry_seconds, lane="command", waits_for_tables=True
         )
         self.targets = of_model(target_rules.choose(settings, session, tables), model)
+        # Nothing is before this one, so nothing can be adopted without a `look`.
         self._horizon = Horizon(0, 0)
 
     def look(self, offsets: Offsets, tell: Callable[[str], None]) -> list[Candidates]:
@@ -91,7 +92,9 @@ class Adopt:
         read_slot = partial(slot.position, self._session, self._settings.slot)
         handled = CaughtUp(self._settings, offsets, read_slot, self._clock)
         prefix = self._settings.kafka.topic_prefix
-        topics = dict.fromkeys(target.table.topic(prefix) for target in self.targets)
+        topics: dict[str, None] = {}
+        for target in self.targets:
+            topics[target.table.topic(prefix)] = None
         handled.wait(self._horizon, [*topics, self._settings.deferred_topic], tell)
         found: list[Candidates] = []
         for target in self.targets:
@@ -218,8 +221,13 @@ def of_model(targets: Sequence[Target], model: str) -> list[Target]:
     Raises:
         TargetMismatch: a table has no such target.
     """
-    found = [target for target in targets if model in (target.model, _name(target))]
-    tables = {target.table for target in found}
+    found: list[Target] = []
+    tables: set[TableName] = set()
+    for target in targets:
+        if model in (target.model, _name(target)):
+            found.append(target)
+            tables.add(target.table)
+    # During a migration the other column of such a table wants another model.
     for target in targets:
         if target.table not in tables:
             raise TargetMismatch(

@@ -72,6 +72,7 @@ class CaughtUp:
         began = self._clock.monotonic()
         told = None
         while (missing := self.missing(horizon, topics)) is not None:
+            # By the reason: a worker that does not run is not waited for as long.
             if self._clock.monotonic() - began >= missing.seconds:
                 raise VectrueError(f"{missing.why}, for {missing.seconds:g} s", fix=missing.fix)
             if missing.why != told:
@@ -101,15 +102,11 @@ class CaughtUp:
             return Missing("capture has not confirmed the changes before this command yet")
         group = self._offsets.read({self._settings.live_group: topics})[self._settings.live_group]
         _refuse_losses(group)
-        if group.waiting is None:
-            why = "the topic does not exist"
-            for row in group.partitions:
-                if row.error:
-                    why = row.error
-                    break
-            return Missing(f"it is not known whether changes wait for the live worker ({why})")
         if group.waiting == 0:
             return None
+        if group.waiting is None:
+            why = _first_error(group)
+            return Missing(f"it is not known whether changes wait for the live worker ({why})")
         if group.members == 0:
             return Missing(
                 f"{group.waiting:,} changes wait for a live worker, and none runs",
@@ -117,6 +114,13 @@ class CaughtUp:
                 seconds=_REBALANCE_SECONDS,
             )
         return Missing(f"{group.waiting:,} changes wait for the live worker")
+
+
+def _first_error(group: GroupLag) -> str:
+    for row in group.partitions:
+        if row.error:
+            return row.error
+    return "the topic does not exist"
 
 
 def _refuse_losses(group: GroupLag) -> None:

@@ -67,7 +67,10 @@ class Verify:
         chosen = {target.table for target in self.targets}
         listed = list(settings.tables)
         if tables:
-            listed = [table for table in listed if table.table in chosen]
+            listed = []
+            for table in settings.tables:
+                if table.table in chosen:
+                    listed.append(table)
         counting.require(session, settings, listed)
 
     def scan(self) -> list[Truth]:
@@ -134,13 +137,13 @@ class Verify:
     def refuse_unfinished_replay(self) -> None:
         """Let a repair begin only when no replay of these columns is unfinished.
 
-        That run has passed some keys already and would leave out the rows that a repair
-        makes stale behind it.
-
         Raises:
             VectrueError: with the run and what to do.
         """
-        run = self._ledger.in_the_way([target.name for target in self.targets], Request("stale"))
+        names = [target.name for target in self.targets]
+        run = self._ledger.in_the_way(names, Request("stale"))
+        # That run has passed some keys already, and would leave out the rows that a
+        # repair makes stale behind it.
         if run is not None:
             raise VectrueError(
                 f"replay run {run.run} ({run.request.options}) over {', '.join(run.columns)} "
@@ -172,10 +175,13 @@ class Verify:
             if truth.disowned:
                 disowned += self._audit.disown_damaged(target)
             if truth.deep and truth.deep.untrue:
+                # By digest: a vector that was written since the check is left alone.
                 untrue = [(row.key, row.digest) for row in truth.deep.untrue]
                 disowned += self._audit.disown(target, untrue)
-        names = list(dict.fromkeys(str(target.table) for target in self.targets))
-        return disowned, replay.run("stale", names, started, watch)
+        names: dict[str, None] = {}
+        for target in self.targets:
+            names[str(target.table)] = None
+        return disowned, replay.run("stale", list(names), started, watch)
 
     def _found(self, target: Target) -> Truth:
         found = Truth(str(target.table), target.column, target.model, tuple(self._judged(target)))
@@ -233,8 +239,7 @@ def compare(
     """Make vectors again and compare them with the stored ones.
 
     Args:
-        read: key, text, vector and digest of those of the rows that are still to be
-            compared.
+        read: key, text, vector and digest of the rows that are still to be compared.
         embedder: the model that is said to have made them.
         dimensions: length of a vector.
         batches: keys, as many at a time as the model takes.
@@ -247,7 +252,8 @@ def compare(
     for keys in batches:
         rows = read(keys)
         deep.skipped += len(keys) - len(rows)
-        encoded = bisect.encode(embedder, [text for _, text, _, _ in rows], dimensions)
+        texts = [text for _, text, _, _ in rows]
+        encoded = bisect.encode(embedder, texts, dimensions)
         deep.refused += len(encoded.refused)
         for position, vector in encoded.vectors.items():
             key, _, numbers, digest = rows[position]
@@ -264,6 +270,7 @@ def cosine(stored: Vector, made: Vector) -> float | None:
     """
     if stored.shape != made.shape:
         return None
+    # In float64: a long sum of float32 products loses digits.
     a, b = stored.astype(np.float64), made.astype(np.float64)
     lengths = float(np.linalg.norm(a) * np.linalg.norm(b))
     if not np.isfinite(lengths) or lengths == 0:

@@ -1,9 +1,9 @@
-"""What could not be handled, of both kinds: undecodable events (the dead-letter topic)
-and rows in quarantine.
+"""What could not be handled: undecodable events, and rows in quarantine.
 
-Kafka cannot change or delete one record in the middle of a topic, so what was done
-about an event is in vectrue.dead_letters. Several dead letters of one event (a worker
-that was killed between the dead letter and its commit sends another) are one entry.
+The events are in the dead-letter topic. Kafka cannot change or delete one record in the
+middle of a topic, so what was done about an event is in vectrue.dead_letters. Several
+dead letters of one event (a worker that was killed between the dead letter and its
+commit sends another) are one entry.
 
 Hazard: a mark is about the dead letters that existed then. A later one with the same id
 is open again: shown once too often rather than hidden.
@@ -77,13 +77,10 @@ class DeadLetters:
         """
         if not schema.exists(self._session, "vectrue.dead_letters"):
             raise schema.unknown()
-        rows: list[Entry] = []
-        if selection.kind != "event":
-            rows = self._rows()
-        found = rows
-        if selection.kind != "row":
-            found = [*self._events().values(), *rows]
-        unknown = set(selection.ids) - {entry.id for entry in found}
+        found = self._of_kind(selection.kind)
+        unknown = set(selection.ids)
+        for entry in found:
+            unknown.discard(entry.id)
         if unknown:
             raise VectrueError(
                 f"dead letter {min(unknown)} does not exist",
@@ -98,10 +95,17 @@ class DeadLetters:
                 chosen.append(entry)
         return chosen
 
+    def _of_kind(self, kind: str | None) -> list[Entry]:
+        """Return all entries of a kind, or of both, events before rows."""
+        rows: list[Entry] = []
+        if kind != "event":
+            rows = self._rows()
+        if kind == "row":
+            return rows
+        return [*self._events().values(), *rows]
+
     def dead_letters(self, entries: Sequence[Entry]) -> Iterator[tuple[Entry, DeadLetter]]:
         """Yield the newest dead letter of each event, with its bytes.
-
-        They come one at a time: together they may not fit into memory.
 
         Args:
             entries: events; rows are left out.
@@ -115,6 +119,7 @@ class DeadLetters:
             since[partition] = min(since.get(partition, offset), offset)
         for record in self._topic.read(since):
             entry = wanted.pop((record.partition, record.offset), None)
+            # One at a time: together they may not fit into memory.
             if entry is not None:
                 yield entry, DeadLetter.parse(record)
             if not wanted:
@@ -126,6 +131,7 @@ class DeadLetters:
         Args:
             ends: offsets of the dead-letter topic, by partition.
         """
+        # Without the marks, which are about earlier dead letters.
         return self._collect(self._topic.read(ends), {})
 
     def ends(self) -> Mapping[int, int]:
@@ -181,15 +187,21 @@ class DeadLetters:
 
     def _shorten(self, ids: set[str]) -> int:
         ends, whole = self.prefix(ids)
+        # Kafka deletes records from the beginning of a partition only.
         if ends:
             self._topic.delete_before(ends)
         prefix = self._settings.kafka.topic_prefix
+        # Events that are gone need no mark.
         quarantine.forget(self._session, prefix, list(self._events()))
         return len(whole)
 
     def _rows(self) -> list[Entry]:
         mine = {table.name for table in self._settings.tables}
-        return [entry for entry in quarantine.read(self._session) if entry.table in mine]
+        rows: list[Entry] = []
+        for entry in quarantine.read(self._session):
+            if entry.table in mine:
+                rows.append(entry)
+        return rows
 
     def _events(self) -> dict[str, Entry]:
         return self._collect(self._topic.read(), quarantine.marks(self._session))
@@ -210,6 +222,7 @@ class DeadLetters:
             found[entry.id] = entry
         for id_, (state, seen_at, outcome) in marks.items():
             marked = found.get(id_)
+            # A dead letter that came after the mark is open again.
             if marked is not None and (marked.last_at or NO_TIME) <= seen_at:
                 found[id_] = replace(marked, state=state, outcome=outcome)
         return found
@@ -246,6 +259,7 @@ class DeadLetters:
             try:
                 return str(read_message(original.value).table)
             except PoisonEvent:
+                # Often this is why it became a dead letter.
                 return None
         for table in self._settings.tables:
             if table.table.topic(prefix) == original.topic:

@@ -101,15 +101,9 @@ class OutcomeTracker:
         """
         deadline = self._clock.monotonic() + wait
         results: dict[str, Result] = {}
-        events: list[Sent] = []
-        rows: list[Sent] = []
         for one in sent:
-            id_ = one.entry.id
-            results[id_] = Result(id_, "waiting", "sent, not handled yet")
-            if one.place is None:
-                rows.append(one)
-            else:
-                events.append(one)
+            results[one.entry.id] = Result(one.entry.id, "waiting", "sent, not handled yet")
+        events, rows = _by_place(sent)
         while True:
             handled, events = self._handled(events)
             rows += self._conclude(handled, ends, results)
@@ -118,8 +112,7 @@ class OutcomeTracker:
             if is_settled or self._clock.monotonic() >= deadline:
                 break
             self._clock.wait(_POLL_SECONDS)
-        held = [one for one in sent if results[one.entry.id].outcome == "quarantined"]
-        self._explain(held, results)
+        self._explain(sent, results)
         return results
 
     def _handled(self, events: Sequence[Sent]) -> tuple[list[Sent], list[Sent]]:
@@ -153,6 +146,7 @@ class OutcomeTracker:
         for lag in self._offsets.read(topics).values():
             for partition in lag.partitions:
                 place = (partition.topic, partition.partition)
+                # A group without a commit has handled nothing yet.
                 commits[place] = partition.current_offset or 0
         return commits
 
@@ -198,8 +192,12 @@ class OutcomeTracker:
                 left.append(one)
         return left
 
-    def _explain(self, held: Sequence[Sent], results: dict[str, Result]) -> None:
+    def _explain(self, sent: Sequence[Sent], results: dict[str, Result]) -> None:
         """Add the reasons why rows are in quarantine."""
+        held: list[Sent] = []
+        for one in sent:
+            if results[one.entry.id].outcome == "quarantined":
+                held.append(one)
         if not held:
             return
         reasons = {entry.id: entry.reason for entry in quarantine.read(self._session)}
@@ -212,8 +210,20 @@ class OutcomeTracker:
                 (plain,) = enumeration.plain_keys(self._session, target, [key])
                 row = row_id(str(target.table), target.column, plain)
                 details.append(reasons.get(row))
-            detail = "; ".join(part for part in details if part)
+            detail = "; ".join(filter(None, details))
             results[id_] = Result(id_, "quarantined", detail or None)
+
+
+def _by_place(sent: Sequence[Sent]) -> tuple[list[Sent], list[Sent]]:
+    """Return the events, which are in a topic now, and the rows."""
+    events: list[Sent] = []
+    rows: list[Sent] = []
+    for one in sent:
+        if one.place is None:
+            rows.append(one)
+        else:
+            events.append(one)
+    return events, rows
 
 
 def _judge(id_: str, states: Mapping[str, str]) -> Result:
@@ -222,7 +232,10 @@ def _judge(id_: str, states: Mapping[str, str]) -> Result:
     alike = set(states.values()) == {worst}
     detail = worst
     if not alike:
-        detail = ", ".join(f"{column}: {state}" for column, state in states.items())
+        parts: list[str] = []
+        for column, state in states.items():
+            parts.append(f"{column}: {state}")
+        detail = ", ".join(parts)
     if worst in _UNSETTLED:
         return Result(id_, "waiting", detail)
     return Result(id_, worst, None if alike else detail)

@@ -107,23 +107,28 @@ class Redrive:
                 sent until then is marked, the rest is open, or in a run that is named.
         """
         results: dict[str, Result] = {}
+        chosen: list[Entry] = []
         for entry in entries:
             if entry.state is EntryState.REDRIVEN and not again:
                 results[entry.id] = Result(entry.id, "already redriven", entry.outcome)
-        chosen = [entry for entry in entries if entry.id not in results]
+            else:
+                chosen.append(entry)
         # Before anything is sent, so that each new dead letter is after these ends.
         ends = self._dead_letters.ends()
         events, rows = by_kind(chosen)
         sent = self._send_events(events, results)
         sent_rows = self._send_rows(rows, started, results)
         results.update(self._outcomes.follow([*sent, *sent_rows], ends, wait))
+        self._mark_outcomes(sent, results)
+        return [results[entry.id] for entry in entries]
+
+    def _mark_outcomes(self, sent: Sequence[Sent], results: Mapping[str, Result]) -> None:
         marked: list[Entry] = []
         outcomes: dict[str, str | None] = {}
         for one in sent:
             marked.append(one.entry)
             outcomes[one.entry.id] = results[one.entry.id].outcome
         self._mark(marked, outcomes)
-        return [results[entry.id] for entry in entries]
 
     def _mark(self, entries: Sequence[Entry], outcomes: Mapping[str, str | None]) -> None:
         prefix = self._settings.kafka.topic_prefix
@@ -145,8 +150,11 @@ class Redrive:
                 sent += self._send_batch(batch, results)
                 batch, size = [], 0
         sent += self._send_batch(batch, results)
-        known = results.keys() | {one.entry.id for one in sent}
+        known = set(results)
+        for one in sent:
+            known.add(one.entry.id)
         for entry in entries:
+            # Retention may have deleted it since it was listed.
             if entry.id not in known:
                 why = "the topic no longer holds it"
                 results[entry.id] = Result(entry.id, "not sent", why)
@@ -160,7 +168,8 @@ class Redrive:
         outcomes: dict[str, str | None] = {}
         answers: Sequence[int | str] = ()
         if batch:
-            answers = self._outbox.send_again([record for _, record in batch])
+            records = [record for _, record in batch]
+            answers = self._outbox.send_again(records)
         for (entry, record), answer in zip(batch, answers, strict=True):
             if isinstance(answer, str):
                 results[entry.id] = Result(entry.id, "not sent", answer)
@@ -186,6 +195,7 @@ class Redrive:
                 values = event.key([column.name for column in target.key])
                 rows.append((target, key_values.for_postgres(values, target.key)))
         except PoisonEvent:
+            # It is sent as it is: then only the group's commit tells what became of it.
             return ()
         return tuple(rows)
 
@@ -204,7 +214,8 @@ class Redrive:
                 by_target.setdefault(target, []).append((entry, entry.key))
         sent: list[Sent] = []
         for target, rows in by_target.items():
-            refused = self._send_run(target, [key for _, key in rows], started)
+            keys = [key for _, key in rows]
+            refused = self._send_run(target, keys, started)
             for entry, key in rows:
                 if refused is None:
                     sent.append(Sent(entry, ((target, key),)))
@@ -221,6 +232,7 @@ class Redrive:
         try:
             run = self._replay.begin_quarantined(target, keys)
         except (ConfigurationError, PoisonEvent, Stopping, TransientError):
+            # Not about this column only: the other entries would fail too.
             raise
         except VectrueError as error:
             return str(error)

@@ -24,7 +24,7 @@ class BuildProgress:
     Attributes:
         index: its name.
         phase: as pg_stat_progress_create_index names it.
-        done: tuples loaded; blocks read where the server counts no tuples.
+        done: tuples loaded, or blocks read.
         total: of the same unit; 0 when the server does not know.
         waits_for: the sessions that block it now.
     """
@@ -56,8 +56,7 @@ def build(
         name: of the index, for the progress.
         create: the statement.
         watch: called with the progress, twice a second.
-        memory: `maintenance_work_mem` of the build, for example `2GB`; the server's
-            when None.
+        memory: `maintenance_work_mem` of the build, as in `2GB`; the server's when None.
 
     Raises:
         VectrueError: the server refuses it.
@@ -66,17 +65,28 @@ def build(
     session.rows("SET lock_timeout = 0")
     if memory:
         session.rows("SELECT set_config('maintenance_work_mem', %s, false)", (memory,))
+    # Read before the thread begins, which has the connection from then on.
     pid = session.pid
     failures: list[VectrueError] = []
-
-    def work() -> None:
-        try:
-            session.rows(create)
-        except VectrueError as error:
-            failures.append(error)
-
-    thread = threading.Thread(target=work, name="create index", daemon=True)
+    work = (session, create, failures)
+    # A daemon: an exit of the command must not wait for the server.
+    thread = threading.Thread(target=_work, args=work, name="create index", daemon=True)
     thread.start()
+    _follow(thread, watcher, name, pid, watch)
+    if failures:
+        raise failures[0]
+
+
+def _work(session: Session, create: str, failures: list[VectrueError]) -> None:
+    """Run the statement; its error is for the thread that started this one."""
+    try:
+        session.rows(create)
+    except VectrueError as error:
+        failures.append(error)
+
+
+def _follow(thread: threading.Thread, watcher: Session, name: str, pid: int, watch: Watch) -> None:
+    """Watch a build to its end, and cancel it on the server on any exception here."""
     try:
         while thread.is_alive():
             _look(watcher, name, pid, watch)
@@ -88,8 +98,6 @@ def build(
             watcher.rows("SELECT pg_cancel_backend(%s)", (pid,))
             thread.join(_POLL_SECONDS)
         raise
-    if failures:
-        raise failures[0]
 
 
 def _look(watcher: Session, name: str, pid: int, watch: Watch) -> None:
@@ -98,6 +106,7 @@ def _look(watcher: Session, name: str, pid: int, watch: Watch) -> None:
         progress = BuildProgress(
             index=name,
             phase=phase,
+            # Blocks in the phases in which the server counts no tuples.
             done=tuples or blocks or 0,
             total=of_tuples or of_blocks or 0,
             waits_for=blockers.of(watcher, [pid]),

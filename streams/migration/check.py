@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import NoReturn
 
 from connectors.postgres.session import Session
 from connectors.postgres.setup import counting
@@ -55,8 +56,8 @@ def intent(
         is_gone = made in gone
         lines.append(f"{made.name}: {_will(step, made, gone=is_gone)}")
         drops = drops or (not is_gone and _drops(step, made))
-    lost = obstacles(session, step, found, flags)
-    lines += [f"along with it goes {one}" for one in lost]
+    for one in obstacles(session, step, found, flags):
+        lines.append(f"along with it goes {one}")
     return Intent(tuple(found), tuple(lines), drops)
 
 
@@ -84,36 +85,48 @@ def obstacles(
         # An offline column is not changed by `finish`.
         if made in gone or (step is MigrationStep.FINISH and made.offline):
             continue
-        goes_back = step is MigrationStep.ROLLBACK and made.state is MigrationState.SWAPPED
-        if made.offline:
-            look.rewriting(made)
-        elif step is MigrationStep.SWAP or goes_back:
-            look.renaming(made)
-        else:
-            look.dropping(made)
+        _look(look, step, made)
+    # After all tables: one refusal names everything.
     look.refuse(str(step), f"`vectrue migrate {step}{flags}` again")
     return look.lost
+
+
+def _look(look: Obstacles, step: MigrationStep, made: ColumnMigration) -> None:
+    """Look at what a step will do with a column."""
+    goes_back = step is MigrationStep.ROLLBACK and made.state is MigrationState.SWAPPED
+    if made.offline:
+        look.rewriting(made)
+    elif step is MigrationStep.SWAP or goes_back:
+        look.renaming(made)
+    else:
+        # What is left is a column beside that is dropped.
+        look.dropping(made)
 
 
 def refuse_lost_tables(settings: Settings, session: Session) -> None:
     """Refuse a step while a table of the settings does not exist.
 
-    Workers restart after a step, and could not start without the table.
-
     Raises:
         VectrueError: with the tables, and what to do.
     """
+    # Workers restart after a step, and could not start without the table.
     lost: list[TableName] = []
     for table in settings.tables:
         if counting.stands(session, table.table):
             continue
         lost.append(table.table)
-    if not lost:
-        return
+    if lost:
+        _refuse_lost(settings, session, lost)
+
+
+def _refuse_lost(settings: Settings, session: Session, lost: Sequence[TableName]) -> NoReturn:
     under_way = {made.table for made in in_flight.mine(settings, session)}
-    moving = [table for table in lost if table in under_way]
+    moving: list[TableName] = []
+    for name in lost:
+        if name in under_way:
+            moving.append(name)
     end = f"vectrue migrate rollback{table_flags(moving)}" if moving else "vectrue init"
-    names = ", ".join(str(table) for table in lost)
+    names = ", ".join(map(str, lost))
     if len(lost) == 1:
         said = f"table {names} no longer exists, and workers cannot restart without it"
     else:
@@ -155,18 +168,26 @@ def refuse_other_models(
     Raises:
         VectrueError: with what to set, or which table to move first.
     """
-    left = in_flight.behind(settings, session, {made.to_model for made in found})
+    goals = {made.to_model for made in found}
+    left = in_flight.behind(settings, session, goals)
     if left:
         raise VectrueError(
             f"{still_to_follow(left, found[0].to_model)}: after `finish` the settings name "
             "one model for all tables, and no worker could start",
             fix=leading(found[0], left).typed(),
         )
+    _refuse_unnamed(found, wanted)
+
+
+def _refuse_unnamed(found: Sequence[ColumnMigration], wanted: str) -> None:
+    """Refuse an end after which a table holds another model than the settings name."""
     wrong: list[ColumnMigration] = []
     ready: list[TableName] = []
+    names: list[str] = []
     for made in found:
         if made.to_model != wanted:
             wrong.append(made)
+            names.append(made.name)
         else:
             ready.append(made.table)
     if not wrong:
@@ -174,10 +195,10 @@ def refuse_other_models(
     fix = f"{naming_of(wrong[0])} first"
     if ready:
         fix += f"; or, for the others, vectrue migrate finish{table_flags(ready)}"
-    names = ", ".join(made.name for made in wrong)
     verb = "holds" if len(wrong) == 1 else "hold"
     raise VectrueError(
-        f"the settings name {wanted}, but {names} now {verb} vectors of {wrong[0].to_model}",
+        f"the settings name {wanted}, but {', '.join(names)} now {verb} vectors of "
+        f"{wrong[0].to_model}",
         fix=fix,
     )
 
@@ -185,6 +206,7 @@ def refuse_other_models(
 def _drops(step: MigrationStep, made: ColumnMigration) -> bool:
     if step is MigrationStep.FINISH:
         return not made.offline
+    # After a swap the new vectors are kept beside the old ones.
     return made.offline or made.state is MigrationState.STARTED
 
 

@@ -1,10 +1,10 @@
 """How far each column of a migration is, and the command that comes next for it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from connectors.postgres.migrations.twins import IndexTwins
+from connectors.postgres.migrations.twins import Index, IndexTwins
 from schemas.reports.migration import ColumnMigration, table_flags
 from schemas.rows.table import TableName
 from streams.migration.next_step import Elsewhere, Next, following, following_all, starting
@@ -49,12 +49,15 @@ class ColumnStatus:
         if self.run is not None:
             return self.run
         lacking = self.indexes.lacking if self.indexes else ()
-        # An index that serves a constraint is not carried over.
-        unbuilt = [index for index in lacking if index.constraint is None]
+        unbuilt = 0
+        for index in lacking:
+            # An index that serves a constraint is not carried over.
+            if index.constraint is None:
+                unbuilt += 1
         return following(
             self.migration,
             staying=self.staying,
-            unbuilt=len(unbuilt),
+            unbuilt=unbuilt,
             named=self.named,
             behind=self.behind,
             is_read=bool(self.readers),
@@ -63,8 +66,6 @@ class ColumnStatus:
     def to_json(self) -> dict[str, Any]:
         """Return the figures by name."""
         made, found = self.migration, self.indexes
-        lacking = [index.label for index in found.lacking] if found else []
-        invalid = [index.label for index in found.invalid] if found else []
         return {
             "table": str(made.table),
             "column": made.column,
@@ -81,12 +82,16 @@ class ColumnStatus:
             "staying": self.staying,
             "indexes": len(found.wanted) if found else None,
             "indexes_built": found.built if found else None,
-            "indexes_lacking": lacking,
-            "indexes_invalid": invalid,
+            "indexes_lacking": _labels(found.lacking) if found else [],
+            "indexes_invalid": _labels(found.invalid) if found else [],
             "problem": self.problem.why if self.problem else None,
             "readers": list(self.readers),
             "next": self.next.typed(table_flags([made.table])),
         }
+
+
+def _labels(indexes: Iterable[Index]) -> list[str]:
+    return [index.label for index in indexes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +115,8 @@ class MigrationStatus:
     def steps(self) -> list[str]:
         """The commands that come next, with their tables where one is not for all."""
         if not self.columns and self.left:
-            flags = table_flags(table for table, _ in self.left)
-            return [starting(self.left[0][1]).typed(flags)]
+            tables = [table for table, _ in self.left]
+            return [starting(self.left[0][1]).typed(table_flags(tables))]
         found: list[tuple[TableName, Next]] = []
         for line in self.columns:
             step = line.next
@@ -133,7 +138,9 @@ class MigrationStatus:
             if line.problem:
                 problems.append(f"{name}: {line.problem.why}")
             said = f"keeps reading the old vectors, of {name}"
-            readers += [f"{reader} {said}" for reader in line.readers]
+            for reader in line.readers:
+                readers.append(f"{reader} {said}")
+        # The problems of all columns first: they keep a step from being taken.
         return problems + readers
 
     @property
@@ -141,10 +148,12 @@ class MigrationStatus:
         """All sentences, one a line."""
         lines = self.notices
         steps = self.steps
-        lines += [f"next: {step}" for step in steps]
+        for step in steps:
+            lines.append(f"next: {step}")
         if not steps:
             lines.append("no migration is under way")
-        lines += [one.sentence for one in self.elsewhere]
+        for one in self.elsewhere:
+            lines.append(one.sentence)
         return "\n".join(lines)
 
     def to_json(self) -> dict[str, Any]:

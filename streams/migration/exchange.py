@@ -1,8 +1,7 @@
 """The columns of a swap, of the way back, and of an offline rollback.
 
-Hazard: columns are read under the names that they have now. What follows from their
-exchange (the view that counts) is planned in the same transaction, under the names that
-they will have.
+Hazard: what follows from the exchange (the view that counts) is planned before it,
+under the names that the columns will have.
 """
 
 from collections.abc import Sequence
@@ -44,6 +43,7 @@ def after(settings: Settings, session: Session, found: Sequence[ColumnMigration]
         return []
     migrations = {(made.table, made.column): made for made in found}
     targets: list[Target] = []
+    # Read under the names of now: the exchange is in the same transaction as the plan.
     for target in target_rules.served(only_tables_of(settings, found), session):
         made = migrations.get((target.table, target.column))
         if made is not None:
@@ -62,6 +62,37 @@ def _exchanged(target: Target, made: ColumnMigration) -> tuple[Target, Target]:
         moved = replace(made, state=MigrationState.STARTED)
         served, aside = old, new
     return served, replace(aside, column=moved.beside or made.column)
+
+
+def taken_back(
+    settings: Settings,
+    session: Session,
+    gone: Sequence[ColumnMigration],
+    here: Sequence[ColumnMigration],
+    back: Sequence[ColumnMigration],
+    dropped: Sequence[ColumnMigration],
+) -> list[Statement]:
+    """Return the statements of a rollback, each column by its own state.
+
+    Args:
+        settings: all of them.
+        session: of the tables' owner.
+        gone: the columns whose table no longer exists.
+        here: all others.
+        back: those of them that were swapped.
+        dropped: those of them whose column beside is dropped.
+    """
+    steps: list[Statement] = []
+    for made in gone:
+        steps.append(migration.forget(session, made))
+    if back:
+        steps.append(statement(settings, session, back, back=True))
+    if dropped:
+        steps.append(migration.discard(session, dropped, MigrationState.ROLLED_BACK))
+    for made in here:
+        if made.offline:
+            steps.append(refill(settings, session, made))
+    return steps
 
 
 def refill(settings: Settings, session: Session, made: ColumnMigration) -> Statement:

@@ -16,7 +16,7 @@ from schemas.rows.table import TableName
 from schemas.settings.reading import Settings
 from streams.migration import in_flight
 from streams.migration import status as migration_status
-from streams.migration.column_status import ColumnStatus
+from streams.migration.column_status import ColumnStatus, MigrationStatus
 from streams.migration.next_step import starting
 
 
@@ -41,20 +41,31 @@ def require_filled(
     """
     names = [str(made.table) for made in found]
     report = migration_status.read(settings, session, clock, names)
-    lines = [line for line in report.columns if line.migration in found]
+    # A command without -t is for all tables that are under way.
     names_tables = report.is_part or len(report.columns) > 1
-    for line in lines:
-        _require_counted(line, table_flags([line.migration.table]) if names_tables else "")
+    lines: list[ColumnStatus] = []
+    for line in report.columns:
+        if line.migration in found:
+            _require_counted(line, table_flags([line.migration.table]) if names_tables else "")
+            lines.append(line)
+    _refuse_lacking(lines, report)
+    return lines
+
+
+def _refuse_lacking(lines: Sequence[ColumnStatus], report: MigrationStatus) -> None:
+    """Refuse to go on while rows of one of these columns stay without a vector."""
     lack = [line for line in lines if line.staying]
     if not lack:
-        return lines
+        return
     parts: list[str] = []
+    tables: list[TableName] = []
     for line in lack:
         rows = f"{line.staying:,} rows"
         parts.append(f"{rows} of {line.migration.table}")
+        tables.append(line.migration.table)
     flags = ""
     if report.is_part or len(report.columns) > len(lack):
-        flags = table_flags(line.migration.table for line in lack)
+        flags = table_flags(tables)
     raise VectrueError(
         f"{', '.join(parts)} lack a vector of {lack[0].migration.to_model}",
         fix=f"vectrue replay run{flags}",
@@ -89,19 +100,8 @@ def require_indexes(
     Raises:
         IndexesLacking: with their names and the command that builds them.
     """
-    gone = in_flight.gone(session, found)
-    names: set[str] = set()
-    lacking: list[ColumnMigration] = []
-    wanted = 0
-    for made in found:
-        if made in gone:
-            continue
-        indexes = twins.standing(session, made)
-        wanted += len(indexes.wanted)
-        if indexes.lacking:
-            lacking.append(made)
-        for index in indexes.lacking:
-            names.add(f"{index.label} of {made.name}")
+    lacking, names, wanted = _lacking(session, found)
+    # Agreed to by name: an index that lost its twin since then is refused again.
     refused = set() if without is None else names - set(without)
     if not refused:
         return
@@ -114,6 +114,27 @@ def require_indexes(
         frozenset(names),
         fix=_how_to_go_on(found, lacking),
     )
+
+
+def _lacking(
+    session: Session, found: Sequence[ColumnMigration]
+) -> tuple[list[ColumnMigration], set[str], int]:
+    """Return the columns that lack twins, the indexes without one, and how many there are."""
+    gone = in_flight.gone(session, found)
+    lacking: list[ColumnMigration] = []
+    names: set[str] = set()
+    wanted = 0
+    for made in found:
+        # The catalogue cannot be asked about a table that does not exist.
+        if made in gone:
+            continue
+        indexes = twins.standing(session, made)
+        wanted += len(indexes.wanted)
+        if indexes.lacking:
+            lacking.append(made)
+        for index in indexes.lacking:
+            names.add(f"{index.label} of {made.name}")
+    return lacking, names, wanted
 
 
 def _how_to_go_on(found: Sequence[ColumnMigration], lacking: Sequence[ColumnMigration]) -> str:

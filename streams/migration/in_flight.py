@@ -49,8 +49,12 @@ def behind(settings: Settings, session: Session, goals: Collection[str]) -> list
     Raises:
         TransientError: Postgres does not answer.
     """
-    settled = _settled(settings, session)
-    return [table for table, model in settled if goals and model not in goals]
+    tables: list[TableName] = []
+    for table, model in _settled(settings, session):
+        # Without a goal there is nothing to follow.
+        if goals and model not in goals:
+            tables.append(table)
+    return tables
 
 
 def left(
@@ -72,8 +76,11 @@ def left(
     for made in migration.read(session, finished=True):
         if made.to_model == model:
             ways[made.from_model] = made
-    settled = _settled(settings, session)
-    return [(table, ways[held]) for table, held in settled if held in ways]
+    found: list[tuple[TableName, ColumnMigration]] = []
+    for table, held in _settled(settings, session):
+        if held in ways:
+            found.append((table, ways[held]))
+    return found
 
 
 def gone(session: Session, found: Sequence[ColumnMigration]) -> list[ColumnMigration]:
@@ -82,11 +89,16 @@ def gone(session: Session, found: Sequence[ColumnMigration]) -> list[ColumnMigra
     Raises:
         TransientError: Postgres does not answer.
     """
-    return [made for made in found if not counting.stands(session, made.table)]
+    lost: list[ColumnMigration] = []
+    for made in found:
+        if not counting.stands(session, made.table):
+            lost.append(made)
+    return lost
 
 
 def only_tables_of(settings: Settings, found: Sequence[ColumnMigration]) -> Settings:
-    """Return the settings with these tables only: a fault of another must not matter."""
+    """Return the settings with these tables only."""
+    # Every configured table is looked up: a fault of another one must not matter.
     names = {made.table for made in found}
     tables = tuple(table for table in settings.tables if table.table in names)
     return settings.model_copy(update={"tables": tables})

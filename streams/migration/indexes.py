@@ -50,8 +50,8 @@ class Builder:
         Args:
             found: the columns.
             watch: called with the progress, twice a second.
-            memory: `maintenance_work_mem` of the build, for example `2GB`; the server's
-                when None.
+            memory: `maintenance_work_mem` of the build, as in `2GB`; the server's when
+                None.
 
         Returns:
             Names of the indexes that were built.
@@ -59,25 +59,32 @@ class Builder:
         Raises:
             VectrueError: an index cannot be carried over, or the server refuses it.
         """
-        built = []
+        built: list[str] = []
         for made in found:
-            done: list[str] = []
-            # Planned again after each statement: a build may take hours, and partitions
-            # come and go meanwhile.
-            while steps := twin_steps.plan(self._session, made):
-                step = steps[0]
-                if step.sql in done:
-                    raise VectrueError(
-                        f"index {step.index} of {step.table} was built, but is not what was "
-                        "asked for",
-                        fix="vectrue migrate status, which names what is INVALID or lacks a twin",
-                    )
-                self._run(step, watch, memory)
-                done.append(step.sql)
-                if step.kind is Kind.BUILD:
-                    built.append(step.index)
+            built += self._complete(made, watch, memory)
+        # Last: what can be built is built, although a constraint is then refused.
         for made in found:
             require_no_constraint(twins.standing(self._session, made))
+        return built
+
+    def _complete(self, made: ColumnMigration, watch: Watch, memory: str | None) -> list[str]:
+        """Build what a column lacks; return the names of the indexes."""
+        built: list[str] = []
+        done: list[str] = []
+        # Planned again after each statement: a build may take hours, and partitions
+        # come and go meanwhile.
+        while steps := twin_steps.plan(self._session, made):
+            step = steps[0]
+            # A statement that is asked for again had no effect, and would repeat forever.
+            if step.sql in done:
+                raise VectrueError(
+                    f"index {step.index} of {step.table} was built, but is not what was asked for",
+                    fix="vectrue migrate status, which names what is INVALID or lacks a twin",
+                )
+            self._run(step, watch, memory)
+            done.append(step.sql)
+            if step.kind is Kind.BUILD:
+                built.append(step.index)
         return built
 
     def _run(self, step: TwinStep, watch: Watch, memory: str | None) -> None:
@@ -90,6 +97,7 @@ class Builder:
             self._session.rows("SET lock_timeout = 0")
             self._session.rows(step.sql)
         else:
+            # The short steps of a partitioned index: Postgres builds none concurrently.
             verb = "make the frame of" if step.kind is Kind.FRAME else "attach a part to"
             statement.run(
                 self._session,
@@ -102,17 +110,17 @@ class Builder:
 def script(session: Session, found: Sequence[ColumnMigration]) -> str:
     """Return what `build` would run, for psql.
 
-    The statements stand alone: a concurrent one cannot run in a transaction.
-
     Raises:
         VectrueError: as `Builder.build`.
     """
+    # The statements stand alone: a concurrent one cannot run in a transaction.
     lines = ["-- Run statement by statement (psql -f does), not with --single-transaction."]
     for made in found:
         stands = twins.standing(session, made)
         steps = twin_steps.plan_for(session, made, stands)
         lines.append(f"-- {made.name}: {_left(stands, len(steps))}")
-        lines += [f"{step.sql};" for step in steps]
+        for step in steps:
+            lines.append(f"{step.sql};")
     return "\n".join(lines) + "\n"
 
 
@@ -129,12 +137,11 @@ def _left(found: IndexTwins, statements: int) -> str:
 def require_no_constraint(found: IndexTwins) -> None:
     """Refuse where an index serves a constraint, which is not carried over.
 
-    Only the owner of the constraint can know what it should be on the new column.
-
     Raises:
         VectrueError: with the constraint.
     """
     for index in found.lacking:
+        # Only its owner can know what the constraint should be on the new column.
         if index.constraint is not None:
             raise VectrueError(
                 f"constraint {index.constraint} of {index.table} holds the vector column, "

@@ -32,7 +32,7 @@ class Next:
     def typed(self, flags: str = "") -> str:
         """Return it as it is typed, with these tables, and with its remarks."""
         parts = (self.before, self.command, self.argument)
-        typed = " ".join(part for part in parts if part)
+        typed = " ".join(filter(None, parts))
         if self.takes_tables:
             typed += flags
         return f"{typed} ({self.remark})" if self.remark else typed
@@ -99,23 +99,20 @@ def following(
     """
     swapped = made.state is MigrationState.SWAPPED
     is_filled = staying == 0 and not unbuilt
+    # The settings name one model, so all tables are finished together.
     if behind and (swapped or (made.offline and is_filled)):
         return leading(made, behind)
+    first = _first(made, named=named, is_read=is_read)
     if swapped:
-        remarks = ["or rollback"]
-        first = _first(made, named=named, is_read=is_read)
-        if first:
-            remarks.insert(0, first)
-        return Next("vectrue migrate finish", remark="; ".join(remarks))
+        remark = f"{first}; or rollback" if first else "or rollback"
+        return Next("vectrue migrate finish", remark=remark)
     if staying is None:
         return starting(made)
-    if staying:
-        return Next("vectrue replay run")
-    if unbuilt:
-        return Next("vectrue migrate index")
+    # Rows before indexes: an index is built faster over a column that is filled.
+    if not is_filled:
+        return Next("vectrue replay run" if staying else "vectrue migrate index")
     if made.offline:
-        remark = _first(made, named=named, is_read=is_read)
-        return Next("vectrue migrate finish", remark=remark)
+        return Next("vectrue migrate finish", remark=first)
     return Next("vectrue migrate swap")
 
 
@@ -130,10 +127,7 @@ def _first(made: ColumnMigration, *, named: bool, is_read: bool) -> str:
 
 
 def leading(made: ColumnMigration, behind: Sequence[TableName]) -> Next:
-    """Return the start of the tables that have to follow.
-
-    Settings name one model, so all are finished together.
-    """
+    """Return the start of the tables that have to follow."""
     return Next(
         starting(replace(made, offline=False)).command,
         table_flags(behind).strip(),
@@ -203,4 +197,5 @@ def _rank(step: Next) -> tuple[bool, int]:
         if name in step.command:
             position = index
             break
+    # What solves a problem first: False sorts before True.
     return not step.why, position

@@ -53,7 +53,9 @@ class Obstacles:
         """
         if not self.said:
             return
+        # Columns may share an obstacle, which is named once.
         fix = "; ".join(dict.fromkeys(self.fixes))
+        # First what has to be kept: a DROP takes the definitions along.
         if self.shows:
             shows = "; ".join(dict.fromkeys(self.shows))
             column = f" ({', '.join(dict.fromkeys(self.beside))})" if self.beside else ""
@@ -81,9 +83,12 @@ class Obstacles:
             return
         columns = _with_provenance(made.table, made.column)
         found = dependents.of_columns(self.session, info.oid, columns)
-        blocking = [one for one in found if one.blocks]
-        rows = dependents.of_row_type(self.session, info.oid)
-        self._dependents(made, [*rows, *blocking])
+        # Postgres also refuses to rewrite a table whose row type another table uses.
+        blocking = list(dependents.of_row_type(self.session, info.oid))
+        for one in found:
+            if one.blocks:
+                blocking.append(one)
+        self._dependents(made, blocking)
 
     def renaming(self, made: ColumnMigration) -> None:
         """Look before the served column and the one beside it change their names."""
@@ -119,10 +124,7 @@ class Obstacles:
         self._taken(made, info, retired(made.column), ())
 
     def _owned(self, table: TableName) -> TableInfo | None:
-        """Return the table's facts; None where the role does not own it.
-
-        Then that is the obstacle, and nothing else is looked at.
-        """
+        """Return the table's facts; None where the role does not own it."""
         info = catalog.inspect(self.session, table)
         foreign = self._not_owned(info.oid)
         for name, owner in foreign:
@@ -131,6 +133,7 @@ class Obstacles:
                 f"{name} belongs to {owner}, and role {role} may not change it",
                 f'GRANT {owner} TO "{role}", or name a role of both in postgres.admin_dsn',
             )
+        # Where it is not owned, that is the obstacle, and nothing else is looked at.
         return None if foreign else info
 
     def ours(self) -> None:
@@ -175,11 +178,13 @@ class Obstacles:
     def _dependents(self, made: ColumnMigration, found: Sequence[Dependent]) -> None:
         for one in found:
             if not one.blocks:
+                # Postgres drops it silently along with the column.
                 shows = f" ({one.shows} prints it)" if one.shows else ""
                 self.lost.append(f"{one.said}{shows}")
                 continue
             if one.shows:
                 self.shows.append(one.shows)
+            # Since the swap its definition says the old column's present name.
             if made.state is MigrationState.SWAPPED:
                 self.beside.append(f"{made.column} where it says {made.beside}")
             self._say(

@@ -48,7 +48,8 @@ def filling(session: Session, columns: Collection[Coverage]) -> str:
     Raises:
         TransientError: Postgres does not answer.
     """
-    run = over(session, sorted({column.table for column in columns}))
+    tables = {column.table for column in columns}
+    run = over(session, sorted(tables))
     return (run or Next("vectrue replay run")).typed()
 
 
@@ -81,9 +82,16 @@ def stop(session: Session, found: Sequence[ColumnMigration], tell: Callable[[str
     Raises:
         VectrueError: a run that a person has started is not finished.
     """
-    asked = {"tables": [str(made.table) for made in found]}
-    lines = session.rows(queries.text("replay_of_tables"), asked)
+    tables: list[str] = []
+    columns: list[str] = []
+    for made in found:
+        tables.append(str(made.table))
+        columns.append(made.name)
+        if made.beside:
+            columns.append(f"{made.table}.{made.beside}")
+    lines = session.rows(queries.text("replay_of_tables"), {"tables": tables})
     for run, state, yields, table in lines:
+        # A person's run would lose the rows that it has not come to.
         if not yields:
             way = waiting_for(str(run), str(state))
             raise VectrueError(
@@ -91,11 +99,6 @@ def stop(session: Session, found: Sequence[ColumnMigration], tell: Callable[[str
             )
     if not lines:
         return
-    columns: list[str] = []
-    for made in found:
-        columns.append(made.name)
-        if made.beside:
-            columns.append(f"{made.table}.{made.beside}")
     # The keeper looks again at the rows that its run had not come to.
     RunLedger(session).give_way(columns, Request(only="missing"))
     tell("the keeper's own replay has given way; it looks at these rows again afterwards")

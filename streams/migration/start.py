@@ -78,21 +78,27 @@ def choose(
     for target in served:
         made = known.get((target.table, target.column))
         if made is None and target.model != embedder.model_id:
-            # [model] is recorded as the way to open the old model.
-            if present not in (None, target.model) and target.model not in saved:
-                raise VectrueError(
-                    f"{target.name} holds vectors of {target.model}, but [model] names {present}",
-                    fix="set [model] back to the present model, until `migrate finish` asks "
-                    "for the new one; or name the other tables with -t",
-                )
+            _require_present(target, present, saved)
             fresh.append(target)
         elif made is not None and _is_same(made, embedder, offline=offline):
             again.append((target, made))
         else:
             left.append(_why_left(target, made))
+    # A column that is left does not matter where another one starts.
     if left and not fresh and not again:
         raise left[0]
     return Chosen(tuple(fresh), tuple(again), tuple(left))
+
+
+def _require_present(target: Target, present: str | None, saved: Collection[str]) -> None:
+    """Refuse a column whose model the settings do not name, and no migration has saved."""
+    # [model] is recorded as the way to open the old model.
+    if present not in (None, target.model) and target.model not in saved:
+        raise VectrueError(
+            f"{target.name} holds vectors of {target.model}, but [model] names {present}",
+            fix="set [model] back to the present model, until `migrate finish` asks "
+            "for the new one; or name the other tables with -t",
+        )
 
 
 def planned(
@@ -169,8 +175,10 @@ def plan(
     facts = server.check(session, role)
     vector_schema = facts.vector_schema or "public"
     tables = {(table.table, table.column): table for table in settings.tables}
+    # The model before what refers to it.
     steps = list(schema.model_record(session, record))
-    steps += [migration.record(session, target, made) for target, made in fresh]
+    for target, made in fresh:
+        steps.append(migration.record(session, target, made))
     after: list[Examined] = []
     for target, made in (*fresh, *again):
         found = neighbour.examine(
@@ -183,16 +191,33 @@ def plan(
         )
         steps += _columns(session, target, made, found, vector_schema)
         after += _after(found, target, made)
-    for examined in after:
-        steps += schema.provenance(session, examined)
     targets = [examined.target for examined in after]
-    steps += schema.functions(session, targets, vector_schema)
-    wanted = schema.registrations(session, targets, record, lambda _: 0)[0]
-    # The model is recorded first already, before what refers to it.
-    steps += [step for step in wanted if step not in steps]
+    steps += _registered(session, record, after, targets, vector_schema, steps)
     steps += _freezes(session, fresh, again, freeze=freeze)
     steps += counting.plan(session, settings.kafka.topic_prefix, targets)
+    # Last: the worker's rights are on what the steps above make.
     steps += _grants(settings, session, facts, after, changes=bool(steps))
+    return steps
+
+
+def _registered(
+    session: Session,
+    record: ModelRecord,
+    after: Sequence[Examined],
+    targets: Sequence[Target],
+    vector_schema: str,
+    planned_before: Sequence[Statement],
+) -> list[Statement]:
+    """Return what the columns need to be targets: provenance, functions, their lines."""
+    steps: list[Statement] = []
+    for examined in after:
+        steps += schema.provenance(session, examined)
+    steps += schema.functions(session, targets, vector_schema)
+    # The model is recorded first already.
+    known = [*planned_before, *steps]
+    for step in schema.registrations(session, targets, record, lambda _: 0)[0]:
+        if step not in known:
+            steps.append(step)
     return steps
 
 
@@ -213,9 +238,11 @@ def _columns(
     session: Session, target: Target, made: ColumnMigration, found: Examined, vector_schema: str
 ) -> list[Statement]:
     if made.offline:
+        # A column that was emptied wants the new model already.
         if target.model == made.to_model:
             return []
         return [migration.empty(session, target, made, vector_schema)]
+    # A start that is repeated finds the column that it added.
     if made.beside in found.info.columns:
         return []
     return [migration.add_growing(session, target, made.to_dimensions, vector_schema)]
@@ -239,6 +266,7 @@ def _grants(
     changes: bool,
 ) -> list[Statement]:
     grantee = grants.Grantee(session, worker_role(settings, session))
+    # An owner needs no rights on what is its own.
     if grantee.role == facts.role:
         return []
     asked = score_rights.asked(session, settings, tables)

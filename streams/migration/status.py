@@ -7,7 +7,7 @@ report only the rows that stay.
 Hazard: every row of the tables is counted, which takes as long as a full scan.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from connectors.models import describe_model
@@ -53,12 +53,7 @@ def read(
     migration.require_known(session)
     every = in_flight.mine(settings, session)
     scoped = settings.only(tables)
-    names = {table.table for table in scoped.tables}
-    lines: list[ColumnStatus] = []
-    for made in every:
-        if made.table in names:
-            line = _column(settings, session, made)
-            lines.append(line)
+    lines = _lines(settings, scoped, session, every)
     counted = _counted(scoped, session, clock, lines)
     left: Sequence[tuple[TableName, ColumnMigration]] = ()
     if not every:
@@ -69,6 +64,19 @@ def read(
         is_part=len(lines) < len(every),
         left=left,
     )
+
+
+def _lines(
+    settings: Settings, scoped: Settings, session: Session, every: Sequence[ColumnMigration]
+) -> list[ColumnStatus]:
+    """Return the columns of the tables in the scope, not counted yet."""
+    names = {table.table for table in scoped.tables}
+    lines: list[ColumnStatus] = []
+    for made in every:
+        if made.table in names:
+            line = _column(settings, session, made)
+            lines.append(line)
+    return lines
 
 
 def elsewhere(settings: Settings, session: Session) -> list[Elsewhere]:
@@ -114,6 +122,11 @@ def problem(session: Session, made: ColumnMigration) -> Next | None:
             why=f"the column {made.column} is gone",
             before=f"give it its name back; or {add}, then `vectrue init` and",
         )
+    return _problem_beside(made, columns)
+
+
+def _problem_beside(made: ColumnMigration, columns: Collection[str]) -> Next | None:
+    """Return the problem where the column beside the served one is missing."""
     if made.beside is None or made.beside in columns:
         return None
     if made.state is MigrationState.STARTED:
@@ -128,8 +141,10 @@ def problem(session: Session, made: ColumnMigration) -> Next | None:
 def _adding(session: Session, made: ColumnMigration) -> str:
     """Return the statement that adds the served column again."""
     dimensions = made.to_dimensions
+    # Until the swap the served column holds the old vectors.
     if made.state is MigrationState.STARTED and not made.offline:
         dimensions = made.from_dimensions
+    # With its schema: that of the extension may not be on the search path.
     ((extension, *_),) = session.rows(queries.text("vector_schema"))
     table = f"{quoted(made.table.schema)}.{quoted(made.table.name)}"
     return (
@@ -163,7 +178,12 @@ def _readers(session: Session, made: ColumnMigration) -> tuple[str, ...]:
         return ()
     oid = catalog.inspect(session, made.table).oid
     found = dependents.of_columns(session, oid, Vectors(made.beside, 0, "").columns)
-    return tuple(one.said for one in found if one.kind != "constraint")
+    said: list[str] = []
+    for one in found:
+        # Constraints of keys are indexes, which are looked at separately.
+        if one.kind != "constraint":
+            said.append(one.said)
+    return tuple(said)
 
 
 def _counted(
@@ -173,6 +193,8 @@ def _counted(
     whole: list[ColumnMigration] = []
     places: set[_Place] = set()
     for line in lines:
+        # A table that was changed by hand cannot be counted, and must not keep others
+        # from it.
         if line.problem is None:
             whole.append(line.migration)
             places.add(_place(line))
@@ -209,17 +231,20 @@ def _place(line: ColumnStatus) -> _Place:
 def _staying(
     settings: Settings, session: Session, clock: Clock, lacking: Mapping[_Place, int]
 ) -> Mapping[_Place, int]:
-    """Return how many of the lacking rows stay so; all columns are waited for at once."""
+    """Return how many of the lacking rows stay so."""
     # Where many rows lack a vector, the count alone is the answer: each look at them
     # reads every row.
-    moving = {place for place, rows in lacking.items() if 0 < rows <= stragglers.MOST}
+    moving: set[_Place] = set()
+    for place, rows in lacking.items():
+        if 0 < rows <= stragglers.MOST:
+            moving.add(place)
     if not moving:
         return lacking
     watched = {}
     for target in targets.resolve(settings, session):
-        place = (str(target.table), target.column)
-        if place in moving:
-            watched[place] = target
+        at = (str(target.table), target.column)
+        if at in moving:
+            watched[at] = target
     store = KeeperStore(session, settings.kafka.topic_prefix)
 
     def look() -> dict[Key, Fingerprint]:
@@ -230,6 +255,7 @@ def _staying(
         return found
 
     staying = dict(lacking)
+    # All columns are waited for at once: the pauses would add up.
     staying.update(dict.fromkeys(watched, 0))
     for key in stragglers.staying(look, clock):
         table, column, *_ = key

@@ -42,7 +42,7 @@ class StepColumns:
     @property
     def flags(self) -> str:
         """The scope as it was typed: nothing, or ` -t public.questions`."""
-        return table_flags(TableName.parse(name) for name in self._names)
+        return table_flags(map(TableName.parse, self._names))
 
     @property
     def settings(self) -> Settings:
@@ -61,8 +61,11 @@ class StepColumns:
             TransientError: Postgres does not answer.
         """
         tables = {table.table for table in self.settings.tables}
-        found = in_flight.mine(self._every, self._session)
-        return [made for made in found if made.table in tables]
+        found: list[ColumnMigration] = []
+        for made in in_flight.mine(self._every, self._session):
+            if made.table in tables:
+                found.append(made)
+        return found
 
     def require(self, step: MigrationStep) -> list[ColumnMigration]:
         """Return the columns that a step is for.
@@ -71,6 +74,7 @@ class StepColumns:
             VectrueError: it is too early or too late for it, or a table is not as its
                 migration left it; with the command that comes next.
         """
+        # First: such a table is not in the settings, and would count as no migration.
         if step is MigrationStep.ROLLBACK:
             lost = self._lost()
             if lost:
@@ -78,6 +82,7 @@ class StepColumns:
         found = self.open()
         if not found:
             self._refuse_without_migration(step)
+        # No worker restarts when an index is built.
         if step is not MigrationStep.INDEX:
             check.refuse_lost_tables(self._every, self._session)
         for made in found:
@@ -101,12 +106,16 @@ class StepColumns:
 
         That is so when none of the tables is configured, and none exists any more.
         """
-        named = {TableName.parse(name) for name in self._names}
-        unlisted = named - {table.table for table in self._every.tables}
-        found = in_flight.elsewhere(self._every, self._session)
-        others = [made for made in found if made.table in unlisted]
+        named = set(map(TableName.parse, self._names))
+        listed = {table.table for table in self._every.tables}
+        unlisted = named - listed
+        others: list[ColumnMigration] = []
+        for made in in_flight.elsewhere(self._every, self._session):
+            if made.table in unlisted:
+                others.append(made)
         lost = in_flight.gone(self._session, others)
         tables = {made.table for made in lost}
+        # All of them or none: a name that was mistyped must not be passed over.
         return lost if lost and len(tables) == len(named) else []
 
     def _refuse_without_migration(self, step: MigrationStep) -> None:
@@ -115,9 +124,9 @@ class StepColumns:
         others += in_flight.elsewhere(self._every, self._session)
         if others:
             where = f" of {', '.join(self._names)}" if self._names else ""
-            names = ", ".join(made.name for made in others)
+            names = [made.name for made in others]
             raise VectrueError(
-                f"cannot {step}: no migration{where} is under way, only {names}",
+                f"cannot {step}: no migration{where} is under way, only {', '.join(names)}",
                 fix="vectrue migrate status",
             )
         require(step, [])

@@ -111,11 +111,7 @@ class Migrate:
         embedder = by_flag.opened(model)
         present = describe_model(self._settings.model).model_id
         with connection.alone(self._session):
-            migration.require_known(self._session)
-            check.refuse_lost_tables(self._settings, self._session)
-            # The schema of an older vectrue is brought up to date first.
-            for step in schema.migrations(self._session):
-                self._run(step, "start")
+            self._prepare()
             served = target_rules.served(self._columns.settings, self._session)
             saved = openings(migration.read(self._session, finished=True))
             chosen = migration_start.choose(
@@ -126,18 +122,22 @@ class Migrate:
             fresh: list[Pair] = []
             for target in chosen.fresh:
                 old = self._settings.model.opened_as(saved.get(target.model, {}))
+                models = (old, model)
                 made = migration_start.planned(
-                    self._session,
-                    target,
-                    embedder,
-                    (old, model),
-                    offline=offline,
-                    frozen=freeze_old,
+                    self._session, target, embedder, models, offline=offline, frozen=freeze_old
                 )
                 fresh.append((target, made))
             running = self._start(embedder, fresh, chosen.again, freeze=freeze_old)
         # After the lock: other commands must not wait for the workers.
         workers.wait(self._session, self._clock, self._tell, running)
+
+    def _prepare(self) -> None:
+        """Refuse a start that cannot work, and bring an older schema up to date."""
+        migration.require_known(self._session)
+        check.refuse_lost_tables(self._settings, self._session)
+        # What follows reads the columns of this version's tables.
+        for step in schema.migrations(self._session):
+            self._run(step, "start")
 
     def _start(
         self, embedder: Embedder, fresh: Sequence[Pair], again: Sequence[Pair], *, freeze: bool
@@ -152,9 +152,13 @@ class Migrate:
             again,
             freeze=freeze,
         )
-        offline = [made for _, made in fresh if made.offline]
+        offline: list[ColumnMigration] = []
+        for _, made in fresh:
+            if made.offline:
+                offline.append(made)
         if offline:
             self._stop_replays(offline)
+        # Before the transaction: workers end as soon as they see what it changed.
         running = workers.there(self._session)
         if steps:
             changed = [target.table for target, _ in (*fresh, *again)]
@@ -162,9 +166,10 @@ class Migrate:
         return running
 
     def _refuse_to_start(self, fresh: Sequence[Pair], again: Sequence[Pair]) -> None:
-        """Refuse a start that something blocks; what was started whole is not looked at."""
+        """Refuse a start that something blocks."""
         obstacles = Obstacles(self._session)
         obstacles.ours()
+        # What was started whole is not changed again.
         halves = [pair for pair in again if migration_start.is_half(*pair)]
         for _, made in (*fresh, *halves):
             if made.offline:
@@ -199,8 +204,11 @@ class Migrate:
         """
         with connection.alone(self._session):
             found = self._columns.require(MigrationStep.SWAP)
-            waiting = [made for made in found if made.state is MigrationState.STARTED]
-            # A swap that was repeated finds its columns swapped.
+            waiting: list[ColumnMigration] = []
+            for made in found:
+                # A swap that was repeated finds its columns swapped.
+                if made.state is MigrationState.STARTED:
+                    waiting.append(made)
             if not waiting:
                 return
             self._gate(waiting, without)
@@ -246,6 +254,7 @@ class Migrate:
             check.obstacles(self._session, MigrationStep.ROLLBACK, found, self.flags)
             gone = in_flight.gone(self._session, found)
             here = [made for made in found if made not in gone]
+            # Before the columns change, under the names that the runs know.
             self._stop_replays(here)
             # Each column by its own state: those of one migration may differ.
             back: list[ColumnMigration] = []
@@ -255,15 +264,7 @@ class Migrate:
                     back.append(made)
                 elif not made.offline:
                     dropped.append(made)
-            steps = [migration.forget(self._session, made) for made in gone]
-            if back:
-                steps.append(exchange.statement(self._settings, self._session, back, back=True))
-            if dropped:
-                steps.append(migration.discard(self._session, dropped, MigrationState.ROLLED_BACK))
-            for made in here:
-                if made.offline:
-                    refill = exchange.refill(self._settings, self._session, made)
-                    steps.append(refill)
+            steps = exchange.taken_back(self._settings, self._session, gone, here, back, dropped)
             after = exchange.after(self._settings, self._session, back)
             self._take(MigrationStep.ROLLBACK, here, steps, after=after, leaving=dropped)
 
@@ -292,19 +293,26 @@ class Migrate:
             found = self._columns.require(MigrationStep.FINISH)
             check.refuse_moved(asked, found)
             check.refuse_other_models(self._settings, self._session, found, wanted_model)
-            offline: list[ColumnMigration] = []
-            online: list[ColumnMigration] = []
-            for made in found:
-                (offline if made.offline else online).append(made)
-            if offline:
-                self._gate(offline, without)
-            gate.require_indexes(self._session, online, without)
+            self._gate_of_finish(found, without)
             check.obstacles(self._session, MigrationStep.FINISH, found, self.flags)
             self._stop_replays(found)
             ended = migration.discard(self._session, found, MigrationState.FINISHED)
             self._take(MigrationStep.FINISH, found, [ended], leaving=found)
 
+    def _gate_of_finish(
+        self, found: Sequence[ColumnMigration], without: Collection[str] | None
+    ) -> None:
+        offline: list[ColumnMigration] = []
+        online: list[ColumnMigration] = []
+        for made in found:
+            (offline if made.offline else online).append(made)
+        if offline:
+            self._gate(offline, without)
+        # The rows of these passed the gate at `swap`.
+        gate.require_indexes(self._session, online, without)
+
     def _gate(self, found: Sequence[ColumnMigration], without: Collection[str] | None) -> None:
+        # As the workers' role, which evaluates the texts of rows; the owner must not.
         with closing(reader(self._settings)) as reading:
             gate.require_filled(self._settings, reading, self._clock, found)
         gate.require_indexes(self._session, found, without)
@@ -313,10 +321,8 @@ class Migrate:
         replays.stop(self._session, found, self._tell)
 
     def _analyze(self, found: Sequence[ColumnMigration]) -> None:
-        """Collect statistics of the new columns, which searches need from the swap on.
-
-        Without them each search is an exact scan: seen with 50,000 rows.
-        """
+        """Collect statistics of the new columns, which searches need from the swap on."""
+        # Without statistics each search is an exact scan: seen with 50,000 rows.
         besides = {(made.table, made.beside) for made in found}
         tables = in_flight.only_tables_of(self._settings, found)
         for target in target_rules.resolve(tables, self._session):
@@ -352,7 +358,10 @@ class Migrate:
             after: columns that are counted afterwards, under the names they have then.
             leaving: migrations whose column beside is dropped.
         """
-        gone = [(str(made.table), made.beside) for made in leaving if made.beside]
+        gone: list[tuple[str, str]] = []
+        for made in leaving:
+            if made.beside:
+                gone.append((str(made.table), made.beside))
         prefix = self._settings.kafka.topic_prefix
         view = counting.plan(self._session, prefix, after, leaving=gone)
         tables = [made.table for made in found]
@@ -365,6 +374,7 @@ class Migrate:
         try:
             statement.run(self._session, step, lock_seconds=limit, clock=self._clock)
         except TransientError:
+            # Not a refusal: the locks were not free, and calling again may get them.
             raise
         except VectrueError as error:
             raise VectrueError(
@@ -376,9 +386,6 @@ class Migrate:
 
 
 def reader(settings: Settings) -> Session:
-    """Return a connection that counts rows, as the workers' role.
-
-    That role evaluates the texts of rows; the owner must not.
-    """
+    """Return a connection that counts rows, as the workers' role."""
     prefix = settings.kafka.topic_prefix
     return Session(settings.postgres.dsn, role="migrate reader", prefix=prefix)

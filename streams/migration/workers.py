@@ -45,15 +45,11 @@ def wait(
     if not before:
         tell("no worker runs: the new vectors are filled once one does (vectrue worker)")
         return
-    deadline = clock.monotonic() + _END_SECONDS
-    while left := before.keys() & there(session).keys():
-        if clock.monotonic() > deadline:
-            tell(
-                f"{len(left)} worker sessions still fill only the old column: a replay "
-                "fills the rest"
-            )
-            return
-        clock.wait(_POLL_SECONDS)
+    left = _wait_for_end(session, clock, before)
+    if left:
+        tell(f"{left} worker sessions still fill only the old column: a replay fills the rest")
+        return
+    # By role: a process that restarted has another id.
     lacking = _wait_for_roles(session, clock, set(before.values()))
     for role in sorted(lacking):
         tell(
@@ -62,6 +58,16 @@ def wait(
         )
     if not lacking:
         tell("the workers have restarted, and fill the new vectors from now on")
+
+
+def _wait_for_end(session: Session, clock: Clock, before: Mapping[int, str]) -> int:
+    """Return how many of the sessions have not ended in time."""
+    deadline = clock.monotonic() + _END_SECONDS
+    while left := before.keys() & there(session).keys():
+        if clock.monotonic() > deadline:
+            return len(left)
+        clock.wait(_POLL_SECONDS)
+    return 0
 
 
 def _wait_for_roles(session: Session, clock: Clock, roles: set[str]) -> set[str]:

@@ -43,10 +43,13 @@ class RunStatus:
     @property
     def eta_seconds(self) -> float | None:
         """Seconds until all is handled at this speed; None when not known, or stopped."""
+        # The speed of a run that waits is that of before, which says nothing of its end.
         is_working = self.run.state == "running" and not self.run.waiting
         if not is_working or not self.speed:
             return None
-        left = sum(scope.total - scope.done for scope in self.progress)
+        left = 0
+        for scope in self.progress:
+            left += scope.total - scope.done
         return left / self.speed
 
     def speed_of(self, scope: ScopeProgress) -> float | None:
@@ -57,6 +60,7 @@ class RunStatus:
         limit = self.run.request.rate
         if speed is None or limit is None:
             return speed
+        # A few chunks that end together measure more than the limit.
         return min(speed, limit)
 
     def to_json(self) -> dict[str, Any]:
@@ -74,6 +78,7 @@ class Control:
     def __init__(self, session: Session, settings: Settings) -> None:
         """Use this connection; runs over tables of other settings are not seen."""
         self._ledger = RunLedger(session)
+        # With the dot: another table's name may begin with this one's.
         self._mine = tuple(f"{table.name}." for table in settings.tables)
 
     def find(self, prefix: str | None, *, unfinished: bool = True) -> Run:
@@ -87,6 +92,7 @@ class Control:
             VectrueError: no run fits, or more than one.
         """
         is_open = unfinished or prefix is None
+        # Ids are stored in small letters.
         found = self._runs((prefix or "").lower(), unfinished=is_open)
         if len(found) == 1:
             return found[0]
@@ -109,12 +115,12 @@ class Control:
     def resume(self, prefix: str | None, replay: Replay) -> Run:
         """Continue a run: enumerate and send what is left.
 
-        Of a run that is not paused, every chunk that is not handled is sent again: its
-        messages may be lost with their topic.
+        Of a run that is not paused, every chunk that is not handled is sent again.
         """
         run = self.find(prefix)
         if not self._ledger.set_state(run.run, "running", after=("paused", "running")):
             raise VectrueError(f"run {run.run} is {run.state}", fix="see `vectrue replay status`")
+        # Messages of a run that was not paused may be lost with their topic.
         replay.feed(run.run, everything=run.state == "running")
         return run
 
@@ -151,8 +157,11 @@ class Control:
         return [self._status(run) for run in runs]
 
     def _runs(self, prefix: str = "", *, unfinished: bool = False) -> list[Run]:
-        found = self._ledger.find(prefix, unfinished=unfinished)
-        return [run for run in found if self._is_mine(run)]
+        found: list[Run] = []
+        for run in self._ledger.find(prefix, unfinished=unfinished):
+            if self._is_mine(run):
+                found.append(run)
+        return found
 
     def _is_mine(self, run: Run) -> bool:
         return any(column.startswith(self._mine) for column in run.columns)

@@ -27,6 +27,7 @@ def read(lines: Iterable[str], columns: int, name: str) -> Iterator[tuple[int, K
         VectrueError: a line is not a key; the message has its number.
     """
     for number, line in enumerate(lines, 1):
+        # The line's end only: spaces may be part of the key.
         text = line.strip("\r\n")
         if text.strip():
             yield number, _key(text, columns, f"line {number} of {name}")
@@ -37,6 +38,7 @@ def _key(text: str, columns: int, where: str) -> Key:
     # A line that begins otherwise is a plain value, not JSON.
     if text.lstrip()[0] in '["':
         try:
+            # Numbers stay as written: a float would lose digits of a large key.
             value = read_json(text, numbers=str)
         except ValueError as error:
             raise VectrueError(
@@ -51,6 +53,7 @@ def _key(text: str, columns: int, where: str) -> Key:
         )
     key: list[str] = []
     for part in parts:
+        # Postgres takes no NUL in a value.
         if not isinstance(part, str) or "\0" in part:
             raise VectrueError(
                 f"{where} holds a value that is not a text or number: {_short(text)}",

@@ -80,6 +80,7 @@ def rows(
     """
     read = key_lines.read(lines, len(target.key), named.source)
     seen: set[bytes] = set()
+    # In pages: the keys of a file are never held together.
     while page := list(islice(read, _PAGE)):
         fresh: list[Key] = []
         found = _look_up(session, target, page, named.source)

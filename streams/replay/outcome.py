@@ -54,8 +54,10 @@ class RunOutcome:
     @property
     def tables(self) -> Sequence[str]:
         """The tables that `rows` counts, each once."""
-        counted = self._counted or self.progress
-        return list(dict.fromkeys(one.table for one in counted))
+        tables: dict[str, None] = {}
+        for one in self._counted or self.progress:
+            tables[one.table] = None
+        return list(tables)
 
     @property
     def rows(self) -> int:
@@ -116,7 +118,10 @@ _Counted = TypeVar("_Counted", Coverage, ScopeProgress)
 
 def _sum(columns: Iterable[_Counted], count: Callable[[_Counted], int]) -> int:
     """Return the rows of all tables, each once however many columns it has."""
-    return once((column.table, count(column)) for column in columns)
+    rows: list[tuple[str, int]] = []
+    for column in columns:
+        rows.append((column.table, count(column)))
+    return once(rows)
 
 
 def _bad(column: Coverage) -> int:

@@ -53,6 +53,7 @@ class OutcomeReader:
         progress = self._ledger.progress(run)
         state = progress[0].state if progress else "done"
         deferred = any(scope.deferred for scope in progress)
+        # A row that was locked comes again after a pause, one that moves at once.
         patience = _DEFERRED_SECONDS if deferred else _MOVING_SECONDS
         deadline = self._clock.monotonic() + patience
         while True:
@@ -100,11 +101,9 @@ class OutcomeReader:
         return counted
 
     def _standing(self, prepared: Prepared) -> list[Coverage]:
-        """Count the whole tables, where a condition named some rows.
-
-        It may name others once the run has written.
-        """
+        """Count the whole tables, where a condition named some rows."""
         request = prepared.request
+        # The condition may name other rows once the run has written.
         return [] if request.is_whole or request.keys else self._whole(prepared)
 
     def _whole(self, prepared: Prepared) -> list[Coverage]:
@@ -113,15 +112,17 @@ class OutcomeReader:
         for target in prepared.targets:
             names.add((str(target.table), target.column))
             tables.add(str(target.table))
-        counted = coverage.read(self._session, self._settings, tables)
-        return [line for line in counted if (line.table, line.column) in names]
+        counted: list[Coverage] = []
+        # Tables are read whole: a column that the run does not cover comes along.
+        for line in coverage.read(self._session, self._settings, tables):
+            if (line.table, line.column) in names:
+                counted.append(line)
+        return counted
 
 
 def _moves(columns: Sequence[Coverage]) -> bool:
-    """Whether so few rows lack a vector that they may be on their way to one.
-
-    While an application writes, a few rows always are.
-    """
+    """Whether so few rows lack a vector that they may be on their way to one."""
+    # While an application writes, a few rows always are.
     return any(0 < column.lacking <= stragglers.MOST for column in columns)
 
 

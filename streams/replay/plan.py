@@ -108,7 +108,10 @@ class ReplayPlan:
     @property
     def to_embed(self) -> int:
         """Rows that would go through the model."""
-        return sum(scope.to_embed for scope in self.scopes)
+        total = 0
+        for scope in self.scopes:
+            total += scope.to_embed
+        return total
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as plain data, for scripts."""
@@ -181,11 +184,7 @@ def _scope(
     size = request.chunk_size or settings.replay.chunk_size
     send, embed = survey.selected(request), survey.to_embed(request)
     measured = RunLedger(session).measured_rate(target)
-    rate = None
-    if measured:
-        rate = measured[1] * max(1, workers or 1)
-        if request.rate is not None:
-            rate = min(rate, request.rate)
+    rate = _rate(measured[1], request, workers) if measured else None
     each = costs(target.dimensions, facts, round(facts.rows or survey.rows))
     return ScopePlan(
         table=str(target.table),
@@ -210,6 +209,13 @@ def _scope(
     )
 
 
+def _rate(measured: float, request: Request, workers: int | None) -> float:
+    """Return the rows per second of all workers, at most the run's limit."""
+    # Measured for one worker; where none runs now, one is expected.
+    rate = measured * max(1, workers or 1)
+    return rate if request.rate is None else min(rate, request.rate)
+
+
 def members(settings: Settings) -> tuple[int | None, int | None]:
     """Count the workers in the groups of the replay lane and of the live lane.
 
@@ -224,6 +230,7 @@ def members(settings: Settings) -> tuple[int | None, int | None]:
     try:
         groups = offsets.read(asked)
     except TransientError:
+        # A plan is worth having without Kafka too.
         return None, None
     finally:
         offsets.close()

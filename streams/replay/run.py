@@ -73,6 +73,7 @@ class Replay:
         prepared = self.prepare(Request(only), tables)
         run = self.begin(prepared)
         if run is not None:
+            # Before anything is sent, so that a command that is interrupted has named its run.
             started(run, prepared.unfinished is not None)
             self.feed(run, watch, everything=prepared.unfinished is not None)
             self.follow(run, watch)
@@ -108,11 +109,13 @@ class Replay:
                 of the columns.
         """
         targets = target_rules.choose(self._settings, self._session, tables)
-        if request.keys and len({target.table for target in targets}) != 1:
+        tables_of_keys = {target.table for target in targets}
+        if request.keys and len(tables_of_keys) != 1:
             raise VectrueError("--keys is about one table", fix="name it with --table")
         for target in targets:
             enumeration.check_where(self._session, target, request)
         unfinished = self.unfinished(request, targets)
+        # An interrupted run has counted its rows, and keys are counted when looked up.
         surveys: list[Survey] = []
         if unfinished is None and not request.keys:
             for target in targets:
@@ -136,8 +139,13 @@ class Replay:
         """
         names = [target.name for target in targets]
         run = self._ledger.in_the_way(names, request)
-        if run is None:
-            return None
+        if run is not None:
+            self._refuse_other(run, request, names)
+        return run
+
+    @staticmethod
+    def _refuse_other(run: Run, request: Request, names: Sequence[str]) -> None:
+        """Refuse a run in the way, unless it does what is asked for and is not paused."""
         over = f"run {run.run} ({run.request.options}) over {', '.join(run.columns)}"
         if run.state == "planned":
             raise VectrueError(
@@ -151,7 +159,6 @@ class Replay:
                 fix=f"`{run.go_on}` continues it (`vectrue replay status {run.run}` shows "
                 f"it), `vectrue replay cancel {run.run}` ends it",
             )
-        return run
 
     def begin(self, prepared: Prepared) -> UUID | None:
         """Enter the run, or take up the interrupted one; nothing is sent yet.
@@ -191,7 +198,11 @@ class Replay:
         Raises:
             VectrueError: a line is not a key of the table; the run is cancelled.
         """
-        run = self._create([Scope(target, 0) for target in prepared.targets], prepared.request)
+        scopes: list[Scope] = []
+        for target in prepared.targets:
+            # How many rows there are is known once the keys were looked up.
+            scopes.append(Scope(target, 0))
+        run = self._create(scopes, prepared.request)
         size = prepared.request.chunk_size or self._settings.replay.chunk_size
         try:
             for keys in replay_keys.rows(self._session, prepared.targets[0], lines, named):
@@ -261,13 +272,16 @@ class Replay:
     def send_again(self) -> list[UUID]:
         """Send again the chunks of all runs under way that are not handled.
 
-        The replay topic may have lost them. A chunk that is handled twice counts once.
+        The replay topic may have lost them.
 
         Returns:
             The runs.
         """
-        found = self._ledger.find(unfinished=True, limit=MOST_RUNS)
-        runs = [run.run for run in found if run.state == "running"]
+        runs: list[UUID] = []
+        for found in self._ledger.find(unfinished=True, limit=MOST_RUNS):
+            if found.state == "running":
+                runs.append(found.run)
+        # A chunk that is handled twice counts once.
         for run in runs:
             self._send_again(run, everything=True)
         return runs
@@ -295,10 +309,12 @@ class Replay:
 
     def _create(self, scopes: Sequence[Scope], request: Request) -> UUID:
         run = self._ledger.create(scopes, request)
-        return self._entered(run, request, [scope.target for scope in scopes])
+        targets = [scope.target for scope in scopes]
+        return self._entered(run, request, targets)
 
     def _entered(self, run: UUID | None, request: Request, targets: Sequence[Target]) -> UUID:
         if run is None:
+            # This names the other run, unless it has ended meanwhile.
             self.unfinished(request, targets)
             raise VectrueError(
                 "another run over these columns began just now", fix="see `vectrue replay status`"

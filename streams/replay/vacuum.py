@@ -25,9 +25,11 @@ def after(session: Session, targets: Sequence[Target]) -> list[str]:
     """Return one sentence per table that has many dead row versions."""
     ledger = RunLedger(session)
     lines: list[str] = []
+    # One sentence a table, however many of its columns were written.
     tables = {target.table: target for target in targets}
     for target in tables.values():
         live, dead, size, vacuumed = ledger.dead_rows(target)
+        # The figures trail behind an autovacuum that has just ended.
         if dead >= _LEAST_DEAD and dead > _SHARE * live and not vacuumed:
             name = queries.table(target.table).as_string(session.connection())
             lines.append(

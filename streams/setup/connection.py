@@ -24,12 +24,11 @@ def admin(settings: Settings) -> Session:
 def worker_role(settings: Settings, session: Session) -> str:
     """Return the role that the workers connect as.
 
-    It is the connected role where postgres.dsn leaves the choice to libpq.
-
     Args:
         settings: all of them.
         session: the connection that makes the changes.
     """
+    # The connected role where postgres.dsn leaves the choice to libpq.
     named = user_of(settings.postgres.dsn) if settings.postgres.admin_dsn else None
     return named or session.connection().info.user
 

@@ -119,15 +119,7 @@ class _Run:
     def run(self, embedder: Embedder, agree: Agree) -> InitReport:
         settings, session, connect = self._settings, self._session, self._connect
         # All checks before the first change.
-        too_large = start_capture.stands_before_a_large_event(settings, connect)
-        planned = plan(settings, embedder, session, agree, too_large=too_large)
-        topics.check(settings, planned.names)
-        connect.check()
-        targets = [examined.target for examined in planned.tables]
-        config = start_capture.configuration(settings, session, targets, planned.server.major)
-        before = takeover.look(settings, session, connect, config)
-        takeover.consent(before, settings, session, self._clock, agree)
-        # From here on something is changed.
+        planned, config, before = self._checked(embedder, agree)
         # A slot cannot be dropped while the connector reads it.
         if planned.replaces_slot:
             connect.stop(settings.connector)
@@ -153,11 +145,31 @@ class _Run:
         # Last: an `init` that is interrupted has not set up what these lines say.
         database = start_capture.database(settings, session)
         self._execute(installation.registration(session, settings, database))
-        notices += topics.differing(settings, planned.names)
-        lost = releases.hazard(connect.version() or "")
+        notices += self._hazards(planned)
+        return reported(session, settings, planned, self._changed, notices)
+
+    def _checked(
+        self, embedder: Embedder, agree: Agree
+    ) -> tuple[SetupPlan, dict[str, str], takeover.Before]:
+        """Return the plan, the connector's configuration, and what existed before."""
+        settings, session, connect = self._settings, self._session, self._connect
+        too_large = start_capture.stands_before_a_large_event(settings, connect)
+        planned = plan(settings, embedder, session, agree, too_large=too_large)
+        topics.check(settings, planned.names)
+        connect.check()
+        targets = [examined.target for examined in planned.tables]
+        config = start_capture.configuration(settings, session, targets, planned.server.major)
+        before = takeover.look(settings, session, connect, config)
+        takeover.consent(before, settings, session, self._clock, agree)
+        return planned, config, before
+
+    def _hazards(self, planned: SetupPlan) -> list[str]:
+        """Return what topics and Debezium's release have that may lose events."""
+        notices = list(topics.differing(self._settings, planned.names))
+        lost = releases.hazard(self._connect.version() or "")
         if lost:
             notices.append(f"{lost}: {releases.FIX}")
-        return reported(session, settings, planned, self._changed, notices)
+        return notices
 
     def _execute(self, steps: Sequence[statement.Statement]) -> None:
         limit = self._settings.postgres.lock_timeout_seconds
@@ -202,8 +214,13 @@ def reported(
 def _counted(
     session: Session, settings: Settings, planned: SetupPlan
 ) -> tuple[list[Coverage], list[str]]:
-    seen = coverage.look(session, settings, {str(name) for name in planned.names})
+    seen = coverage.look(session, settings, set(map(str, planned.names)))
+    # Only the first: workers stop at any of them.
     for error in seen.unseen.values():
         raise error
     columns, found = textless.fill(session, seen.columns, seen.targets)
-    return columns, [one.sentence for one in found if one.sentence]
+    sentences: list[str] = []
+    for one in found:
+        if one.sentence:
+            sentences.append(one.sentence)
+    return columns, sentences

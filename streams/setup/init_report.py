@@ -40,10 +40,16 @@ class InitReport:
 
     def _adoption(self, found: list[Coverage]) -> str:
         """Say how to keep vectors that the application made itself."""
-        made = [column for column in found if column.stale_model and not column.current]
+        made: list[Coverage] = []
+        tables: list[TableName] = []
+        for column in found:
+            if column.stale_model and not column.current:
+                made.append(column)
+                tables.append(TableName.parse(column.table))
         if not made:
             return ""
-        flags = table_flags(TableName.parse(column.table) for column in made)
+        flags = table_flags(tables)
+        # A model's id is `name@revision`; --model takes the name.
         model = made[0].model.partition("@")[0]
         return (
             f"; if this model made the existing vectors, vectrue adopt{flags} --model {model} first"

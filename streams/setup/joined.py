@@ -50,10 +50,10 @@ def uncaptured(config: Mapping[str, str] | None, tables: Sequence[TableName]) ->
     """Return the tables that a connector's configuration did not name so far.
 
     Args:
-        config: of the connector; None when it did not exist. Its slot keeps what a
-            missing connector did not read.
+        config: of the connector; None when it did not exist.
         tables: those of the settings.
     """
+    # The slot keeps what a missing connector did not read.
     if config is None:
         return {}
     named = config.get("table.include.list", "").split(",")
@@ -82,6 +82,7 @@ def without_topic(
     asked: Asked = {}
     deferred = settings.deferred_topic
     for table in tables:
+        # A table that was not captured lost nothing with a topic.
         if table not in (before or ()):
             continue
         topic = table.topic(settings.kafka.topic_prefix)
@@ -102,6 +103,6 @@ def ask(session: Session, settings: Settings, asked: Asked) -> list[str]:
     for reason in dict.fromkeys(asked.values()):
         tables = [table for table, why in asked.items() if why == reason]
         looks.ask(session, settings.kafka.topic_prefix, tables, reason)
-        names = ", ".join(str(table) for table in tables)
+        names = ", ".join(map(str, tables))
         lines.append(f"have the keeper look at all rows of {names}: {reason}")
     return lines

@@ -65,7 +65,10 @@ class SetupPlan:
     @property
     def names(self) -> list[TableName]:
         """The tables, each once."""
-        return list(dict.fromkeys(examined.target.table for examined in self.tables))
+        tables: dict[TableName, None] = {}
+        for examined in self.tables:
+            tables[examined.target.table] = None
+        return list(tables)
 
 
 @dataclass(slots=True)
@@ -121,17 +124,11 @@ def plan(
     parts.notices += meaning.changes(session, prefix, sessions)
     for examined in tables:
         parts.notices += examined.notices
-    dead = others.check(others.read(session, settings), settings)
-    leaving = _leaving(settings, session, agree)
-    for name in dead:
-        said = f"the installation {name} no longer works in this database"
-        parts.notices.append(f"{said}: its lines are deleted")
-    _add_bookkeeping(parts, settings, session, facts, embedder, tables, leaving=leaving, dead=dead)
-    listed = {table.table for table in settings.tables}
-    gone = {TableName.parse(table) for table, _ in leaving} - listed
-    parts.add(looks.forgetting(session, prefix, gone))
+    _add_lines(parts, settings, session, facts, embedder, tables, agree)
+    # After all that changes the schema: new tables need rights too.
     changes = bool(parts.statements)
     parts.add(*_grants(settings, session, facts, tables, schema_changes=changes))
+    # Read before the plan runs, which puts all tables into the publication.
     published = joined.published(session, settings.postgres.publication)
     captured = _add_capture(parts, settings, session, facts, tables, too_large=too_large)
     return SetupPlan(
@@ -143,6 +140,29 @@ def plan(
         replaces_slot=captured.replaced,
         published=None if published is None else frozenset(published),
     )
+
+
+def _add_lines(
+    parts: _Parts,
+    settings: Settings,
+    session: Session,
+    facts: Server,
+    embedder: Embedder,
+    tables: Sequence[Examined],
+    agree: Agree,
+) -> None:
+    """Add the bookkeeping, without what other installations and old settings left."""
+    dead = others.check(others.read(session, settings), settings)
+    leaving = _leaving(settings, session, agree)
+    for name in dead:
+        said = f"the installation {name} no longer works in this database"
+        parts.notices.append(f"{said}: its lines are deleted")
+    _add_bookkeeping(parts, settings, session, facts, embedder, tables, leaving=leaving, dead=dead)
+    # A table may leave with one column and stay with another.
+    gone = {TableName.parse(table) for table, _ in leaving}
+    for table in settings.tables:
+        gone.discard(table.table)
+    parts.add(looks.forgetting(session, settings.kafka.topic_prefix, gone))
 
 
 def bookkeeping(settings: Settings, session: Session) -> list[Statement]:
@@ -202,8 +222,10 @@ def _leaving(settings: Settings, session: Session, agree: Agree) -> list[VectorC
         f"the connector {settings.connector} and the counts: no vector there would be kept "
         "true any more"
     )
-    under_way = migration.read(session)
-    moving = [made.name for made in under_way if (str(made.table), made.column) in found]
+    moving: list[str] = []
+    for made in migration.read(session):
+        if (str(made.table), made.column) in found:
+            moving.append(made.name)
     if moving:
         said += f"; a migration of {', '.join(moving)} is under way"
     if not agree(said):
@@ -247,10 +269,11 @@ def _grants(
     *,
     schema_changes: bool,
 ) -> tuple[list[Statement], list[str]]:
-    """Plan what the workers' role lacks; nothing where it is the connected one."""
+    """Plan what the workers' role lacks."""
     grantee = grants.Grantee(session, worker_role(settings, session))
     # Asked always: it refuses a score.where that is not a condition.
     asked = score_rights.asked(session, settings, tables)
+    # An owner needs no rights on what is its own.
     if grantee.role == facts.role:
         return [], []
     return grants.plan(
@@ -261,6 +284,16 @@ def _grants(
         schema_changes=schema_changes,
         fire_triggers=settings.postgres.fire_triggers,
     )
+
+
+def _add_looks(
+    parts: _Parts, settings: Settings, session: Session, tables: Sequence[Examined]
+) -> None:
+    names = [examined.target.table for examined in tables]
+    published = joined.published(session, settings.postgres.publication)
+    # Before the publication: an interrupted `init` must not forget who joined it.
+    for table, why in joined.unpublished(published, names).items():
+        parts.add([looks.asking(session, settings.kafka.topic_prefix, [table], why)])
 
 
 def _add_capture(
@@ -274,10 +307,7 @@ def _add_capture(
 ) -> capture.SlotPlan:
     postgres = settings.postgres
     parts.add(*capture.origins(session, postgres.origin, facts))
-    names = [examined.target.table for examined in tables]
-    published = joined.published(session, postgres.publication)
-    for table, why in joined.unpublished(published, names).items():
-        parts.add([looks.asking(session, settings.kafka.topic_prefix, [table], why)])
+    _add_looks(parts, settings, session, tables)
     columns = postgres.publication_columns
     # Columns and publication before the slot: a slot decodes each change with the
     # publication as it was then.

@@ -79,10 +79,7 @@ class Start:
         reset = takeover.reset(before, settings, session, self.connect, new_slot=new_slot)
         if reset.why:
             notices.append(reset.notice(settings, slot.position(session, settings.slot)))
-            step = capture.ask_all(session, settings, "; ".join(reset.why))
-            limit = settings.postgres.lock_timeout_seconds
-            statement.run(session, step, lock_seconds=limit, clock=self.clock)
-            done(step.description)
+            self._look_at_all(reset, done)
         name = settings.connector
         with origin_watch.looked_at(settings, session, self.connect.config(name), config):
             forget = new_slot or bool(reset.why)
@@ -95,6 +92,14 @@ class Start:
             if line not in changed:
                 done(line)
         return notices
+
+    def _look_at_all(self, reset: takeover.Reset, done: Callable[[str], None]) -> None:
+        """Ask for all rows of all tables: changes may lie before the new offset."""
+        settings, session = self.settings, self.session
+        step = capture.ask_all(session, settings, "; ".join(reset.why))
+        limit = settings.postgres.lock_timeout_seconds
+        statement.run(session, step, lock_seconds=limit, clock=self.clock)
+        done(step.description)
 
     def _looked_at(self, made: Collection[str]) -> joined.Asked:
         """Return the tables that join capture, and those whose topic was lost."""

@@ -101,19 +101,9 @@ def consent(
     Raises:
         ConfigurationError: another database would lose it, and that is not agreed.
     """
-    end = clock.monotonic() + settings.kafka.session_timeout_seconds + _POLL_SECONDS
-    while True:
-        neighbours = _neighbours(before, settings, session, clock)
-        said = neighbours.lost()
-        if said is None:
-            return
-        # A worker that was killed is a member until its session has timed out.
-        may_be_dead = neighbours.members and neighbours.active_slot_of is None
-        if not may_be_dead or clock.monotonic() >= end:
-            break
-        clock.wait(_POLL_SECONDS)
+    said = _lost(before, settings, session, clock)
     name = settings.connector
-    if agree(f"connector {name}: {said}"):
+    if said is None or agree(f"connector {name}: {said}"):
         return
     raise ConfigurationError(
         f"connector {name} is not for database {before.wanted.database} alone: {said}",
@@ -123,7 +113,23 @@ def consent(
     )
 
 
+def _lost(before: Before, settings: Settings, session: Session, clock: Clock) -> str | None:
+    """Return what another database would lose, once dead workers have left; or None."""
+    end = clock.monotonic() + settings.kafka.session_timeout_seconds + _POLL_SECONDS
+    while True:
+        neighbours = _neighbours(before, settings, session, clock)
+        said = neighbours.lost()
+        if said is None:
+            return None
+        # A worker that was killed is a member until its session has timed out.
+        may_be_dead = neighbours.members and neighbours.active_slot_of is None
+        if not may_be_dead or clock.monotonic() >= end:
+            return said
+        clock.wait(_POLL_SECONDS)
+
+
 def _neighbours(before: Before, settings: Settings, session: Session, clock: Clock) -> Neighbours:
+    # Where the recorded log is the one here, the workers are this database's own.
     is_recorded = before.recorded is not None and before.here.is_log_of(before.recorded)
     active = None
     if before.read is not None:
@@ -207,6 +213,7 @@ def reset(
     offset = connect.offset(settings.connector)
     end = int(session.rows(queries.text("log_end"))[0][0])
     positions = LogPositions(offset, starts, end)
+    # A new slot makes any offset meaningless, so it is not compared with the log.
     if new_slot:
         positions = LogPositions(None, None, end)
     why = reasons(before.recorded, before.here, positions, before.read, before.wanted)

@@ -38,8 +38,8 @@ OF_MIGRATIONS = (
     Defect(
         "a column that is dropped without a look for what stands on it",
         "streams/migration/check.py",
-        "            look.dropping(made)\n",
-        "            pass\n",
+        "        look.dropping(made)\n",
+        "        pass\n",
         (f"{OBSTACLES}::test_a_finish_is_refused_before_the_first_table_loses_its_old_vectors",),
     ),
     Defect(

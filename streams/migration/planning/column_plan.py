@@ -1,6 +1,5 @@
 """The part of one column in the plan: its size, indexes, readers, and what to do.
 
-An index of the new length is estimated from the old one, by the ratio of the lengths.
 What was not measured is left out.
 """
 
@@ -56,19 +55,9 @@ class ColumnPlanner:
         wanted = twins.standing(self._session, made).wanted if made else twins.wanted(found)
         sizes = outlook.sizes(self._session, info.oid)
         readers = dependents.of_column(self._session, info.oid, old.column)
-        more = None
-        if sizes.rows is not None:
-            more = sizes.rows * stored_bytes(new.dimensions)
-        parts: list[dict[str, Any]] = []
-        invalid: list[str] = []
-        old_bytes = 0
-        for index in found:
-            if index.valid:
-                old_bytes += index.bytes
-            if index.valid and not index.framed:
-                parts.append(_part(index))
-            if index.is_invalid:
-                invalid.append(index.label)
+        # The rows are those of the statistics, and not known before the first ANALYZE.
+        more = None if sizes.rows is None else sizes.rows * stored_bytes(new.dimensions)
+        parts, invalid, old_bytes = _indexes(found)
         return TablePlan(
             table=str(target.table),
             column=target.column,
@@ -83,6 +72,7 @@ class ColumnPlanner:
             partitions=sizes.leaves if info.kind == "p" else 0,
             indexes=tuple(index.label for index in wanted),
             index_parts=tuple(parts),
+            # An index holds the vectors themselves, so it grows with their length.
             index_bytes=round(old_bytes * (new.dimensions / old.dimensions)),
             invalid=tuple(invalid),
             readers=tuple(one.said for one in readers),
@@ -161,8 +151,25 @@ class ColumnPlanner:
         return [Todo("start", blocks=True, what=what, statement=None, who="you")]
 
     def _seconds(self, target: Target, rows: int | None) -> float | None:
+        # Measured with the old model: no run has used the new one yet.
         measured = RunLedger(self._session).measured_rate(target)
         return rows / measured[1] if measured and rows else None
+
+
+def _indexes(found: Sequence[Index]) -> tuple[list[dict[str, Any]], list[str], int]:
+    """Return the parts that have a size, the labels of the invalid ones, and the bytes."""
+    parts: list[dict[str, Any]] = []
+    invalid: list[str] = []
+    total = 0
+    for index in found:
+        if index.valid:
+            total += index.bytes
+        # The index of a table with partitions holds nothing itself.
+        if index.valid and not index.framed:
+            parts.append(_part(index))
+        if index.is_invalid:
+            invalid.append(index.label)
+    return parts, invalid, total
 
 
 def _part(index: Index) -> dict[str, Any]:

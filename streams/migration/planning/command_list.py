@@ -1,12 +1,12 @@
-"""The commands that `migrate plan` prints: each table by its own state, with the manual
-steps between them.
+"""The commands that `migrate plan` prints: each table by its own state.
 
+The manual steps stand between them.
 A line that begins with `#` is not a command: it says who does it, and the SQL or the
 sentence. Typed from the top as printed, the list takes every table to the end. What an
 application loses by a DROP is kept before it, and recreated after it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from schemas.reports.migration import MigrationState, table_flags
@@ -44,9 +44,14 @@ class TableCommands:
         if self.is_swapped and not self._is_at_start:
             return ("finish",)
         done = self._done()
+        # The new vectors are served from the start on.
         if self.offline:
             done.add("swap")
-        return tuple(step for step in STEPS if step not in done)
+        steps: list[str] = []
+        for step in STEPS:
+            if step not in done:
+                steps.append(step)
+        return tuple(steps)
 
     @property
     def is_swapped(self) -> bool:
@@ -67,6 +72,7 @@ class TableCommands:
         if not self.line.staying:
             done.add("replay")
         indexes = self.line.indexes
+        # What serves a constraint is not carried over, so it is never built.
         if indexes and all(index.constraint for index in indexes.lacking):
             done.add("index")
         return done
@@ -87,8 +93,7 @@ def lines(
         every: what is done by hand for all of them.
         named: ` --model ... --dimensions ...`, as `start` takes it.
         flags: the scope as it was typed: nothing, or ` -t public.questions`.
-        naming: what to change in the settings before `finish`; None when they name the
-            model already.
+        naming: what to change in the settings before `finish`; None for nothing.
     """
     found: list[str] = []
     for step in STEPS:
@@ -99,10 +104,14 @@ def lines(
         # Tables may share what is done by hand.
         found += dict.fromkeys(_before(step, group, every, naming))
         found += _commands(step, group, named, scope)
+        # Only an offline start drops what depends on the column.
         if step == "start":
-            emptied = [entry for entry in group if entry.offline]
-            found += _recreated(emptied, step)
+            found += _recreated(filter(_is_emptied, group), step)
     return found
+
+
+def _is_emptied(entry: TableCommands) -> bool:
+    return entry.offline
 
 
 def _before(
@@ -110,6 +119,7 @@ def _before(
 ) -> Iterator[str]:
     """Yield the manual steps before a command."""
     for entry in group:
+        # A fault is repaired before the first step that is left.
         if entry.line is None or entry.steps[0] != step:
             continue
         fault = entry.line.problem or entry.line.run
@@ -132,6 +142,7 @@ def _before(
 def _kept_before(step: str, entry: TableCommands) -> Iterator[str]:
     """Yield the queries whose output must be kept before something is dropped."""
     first = "swap"
+    # An offline start changes the type of the column, which a dependent would prevent.
     if entry.offline:
         first = "start"
     elif entry.is_swapped:
@@ -145,15 +156,14 @@ def _kept_before(step: str, entry: TableCommands) -> Iterator[str]:
             )
 
 
-def _recreated(group: Sequence[TableCommands], step: str) -> Iterator[str]:
-    """Yield what to recreate after a DROP, in the reverse order: what another
-    object reads comes first.
-    """
+def _recreated(group: Iterable[TableCommands], step: str) -> Iterator[str]:
+    """Yield what to recreate after a DROP."""
     found: dict[Todo, None] = {}
     for entry in group:
         for one in entry.todo:
             if one.step == step and one.recreate:
                 found[one] = None
+    # In the reverse order: what another object reads comes first.
     for one in reversed(found):
         yield f"# {one.who}: recreate {one.recreate}"
 
@@ -164,8 +174,12 @@ def _commands(step: str, group: Sequence[TableCommands], named: str, scope: str)
     elif step != "start":
         yield f"vectrue migrate {step}{scope}"
     else:
+        # `--offline` is for all tables of a command, so there may be two.
         for offline in (False, True):
-            alike = [entry for entry in group if entry.offline is offline]
+            alike: list[TableCommands] = []
+            for entry in group:
+                if entry.offline is offline:
+                    alike.append(entry)
             if alike:
                 flags = scope if len(alike) == len(group) else _flags(alike)
                 option = " --offline" if offline else ""
@@ -173,4 +187,5 @@ def _commands(step: str, group: Sequence[TableCommands], named: str, scope: str)
 
 
 def _flags(entries: Sequence[TableCommands]) -> str:
-    return table_flags(entry.table for entry in entries)
+    tables = [entry.table for entry in entries]
+    return table_flags(tables)

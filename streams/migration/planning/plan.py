@@ -18,7 +18,7 @@ from schemas.settings.sections import ModelSettings
 from streams.common import targets as target_rules
 from streams.migration import in_flight
 from streams.migration import status as migration_status
-from streams.migration.column_status import MigrationStatus
+from streams.migration.column_status import ColumnStatus, MigrationStatus
 from streams.migration.next_step import still_to_follow
 from streams.migration.planning import command_list, wanted_model
 from streams.migration.planning.column_plan import ColumnPlanner
@@ -55,32 +55,29 @@ def make(
     asked = wanted_model.look(model)
     targets = target_rules.served(settings.only(tables), session)
     found = _under_way(session, targets)
-    report = None
-    if found:
-        report = migration_status.read(settings, session, clock, tables)
+    # Every row is counted for it, so only where something is under way.
+    report = migration_status.read(settings, session, clock, tables) if found else None
     planner = ColumnPlanner(settings, session, asked, offline=offline)
     left = [planner.why_left(target, found.get(target.table)) for target in targets]
     # Where no table can start, the reasons are refusals of the command itself.
     is_refused = all(left)
     plans: list[TablePlan] = []
+    names: list[TableName] = []
     for target, why in zip(targets, left, strict=True):
         reason = why if why is None or is_refused else _not_blocking(why)
         plans.append(planner.plan(target, found.get(target.table), reason))
-    names = [target.table for target in targets]
+        names.append(target.table)
     todo = [*asked.todo, *_to_follow(settings, session, asked, names)]
     commands: list[str] = []
+    # The list is typed as printed, so there is none without the model's name.
     if asked.is_clear:
         entries: list[TableCommands] = []
         for target, plan in zip(targets, plans, strict=True):
             entry = _entry(target, plan, report, asked, offline=offline, is_refused=is_refused)
             entries.append(entry)
-        commands = command_list.lines(
-            entries,
-            todo,
-            named=asked.named,
-            flags=table_flags(names) if tables else "",
-            naming=asked.naming(settings.model),
-        )
+        flags = table_flags(names) if tables else ""
+        naming = asked.naming(settings.model)
+        commands = command_list.lines(entries, todo, named=asked.named, flags=flags, naming=naming)
     return MigrationPlan(
         to_model=asked.model_id,
         tables=tuple(plans),
@@ -151,20 +148,24 @@ def _entry(
         offline: whether columns are emptied.
         is_refused: whether `start` would be refused for every table as it is now.
     """
-    line = None
-    for column in report.columns if report else ():
-        if column.migration.table == target.table:
-            line = column
-            break
+    line = _line_of(target.table, report)
     is_left = False
     if line is None:
         is_left = target.model == asked.model_id
     elif line.migration.to_model == asked.model_id:
         offline = line.migration.offline
     else:
+        # On its way to another model: this plan does not move it.
         line = None
         is_left = not is_refused
     return TableCommands(target.table, line, offline, is_left, plan.todo)
+
+
+def _line_of(table: TableName, report: MigrationStatus | None) -> ColumnStatus | None:
+    for column in report.columns if report else ():
+        if column.migration.table == table:
+            return column
+    return None
 
 
 def _sentence(found: Iterable[ColumnMigration], report: MigrationStatus) -> str:

@@ -114,7 +114,11 @@ class MigrationPlan:
         every = list(self.todo)
         for table in self.tables:
             every += table.todo
-        return [todo for todo in every if todo.blocks and todo.step == "start"]
+        refusals: list[Todo] = []
+        for todo in every:
+            if todo.blocks and todo.step == "start":
+                refusals.append(todo)
+        return refusals
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as plain data, for scripts."""

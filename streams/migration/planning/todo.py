@@ -50,11 +50,10 @@ class Todo:
 
     @property
     def typed(self) -> str:
-        """The statement as it is typed, with a semicolon if it is SQL; the sentence
-        when there is none.
-        """
+        """The statement as it is typed; the sentence when there is none."""
         if self.statement is None:
             return self.what
+        # Only SQL is typed with a semicolon, and only SQL begins with capitals.
         is_sql = self.statement.split(" ", 1)[0].isupper()
         return f"{self.statement};" if is_sql else self.statement
 
@@ -70,6 +69,7 @@ def too_long(indexes: Sequence[Index], old: Vectors, new: Vectors) -> Iterator[T
         if found is None:
             continue
         length, most = found
+        # As halfvec for as long as HNSW takes that many dimensions, then as bits.
         if new.dimensions <= _MOST_HALF:
             cast = f"({old.column}::halfvec({old.dimensions}))"
         else:
@@ -163,6 +163,7 @@ def readers(
         offline: whether the column itself is, or will be, emptied.
     """
     column = target.column
+    # Since the swap the old vectors are in the column beside.
     if made is not None and made.beside and made.state is MigrationState.SWAPPED:
         column = made.beside
     todo: list[Todo] = []
@@ -171,18 +172,22 @@ def readers(
         if one.kind != "constraint":
             whose = outlook.owner(session, oid, one)
             todo.append(of_dependent(one, whose, target, made, offline=offline))
-    for name, whose in outlook.mentioning(session, target.column):
-        todo.append(
-            Todo(
-                step="swap",
-                blocks=False,
-                what=f"look at function {name}: its source mentions {target.column}, the "
-                "new vectors from the swap on",
-                statement=f"\\sf {name}",
-                who=whose,
-            )
-        )
+    todo += _mentioning(session, target)
     return todo
+
+
+def _mentioning(session: Session, target: Target) -> Iterator[Todo]:
+    """Yield the functions whose source mentions the column's name."""
+    # Postgres does not know what a source text depends on: this is a hint, not more.
+    for name, whose in outlook.mentioning(session, target.column):
+        yield Todo(
+            step="swap",
+            blocks=False,
+            what=f"look at function {name}: its source mentions {target.column}, the "
+            "new vectors from the swap on",
+            statement=f"\\sf {name}",
+            who=whose,
+        )
 
 
 def of_dependent(
@@ -201,20 +206,8 @@ def of_dependent(
     if offline and not one.blocks:
         what = f"{one.said} depends on {target.column}: check whether it fits the new vectors"
         return Todo(step, blocks=False, what=what, statement=None, who=whose)
-    kept = f"keep its {one.lost}"
-    if one.shows:
-        kept += f" ({one.shows} prints all of it)"
-    on = f"on {target.column}"
-    if offline:
-        now = f"depends on {target.column}, whose type changes"
-        then = f"{kept} before the start, drop it, and recreate it after the start"
-    elif made is not None and made.state is MigrationState.SWAPPED:
-        on += f" where it says {made.beside}"
-        now = f"has read the old vectors, {made.beside}, since the swap"
-        then = f"{kept}, drop it, and recreate it, {on}"
-    else:
-        now = f"knows {target.column} by number: from the swap on it reads the old vectors"
-        then = f"{kept} before the swap, drop it after it, and recreate it {on}"
+    now, then, on = _replaced(one, target, made, offline=offline)
+    # A default or a trigger goes along with the column without a word.
     said = f"{step} silently drops it"
     if one.blocks:
         said = f"{step} is refused while it exists"
@@ -230,3 +223,25 @@ def of_dependent(
         keep=one.shows or None,
         recreate=recreate,
     )
+
+
+def _replaced(
+    one: Dependent, target: Target, made: ColumnMigration | None, *, offline: bool
+) -> tuple[str, str, str]:
+    """Return what the dependent reads, how to replace it, and on which column."""
+    kept = f"keep its {one.lost}"
+    if one.shows:
+        kept += f" ({one.shows} prints all of it)"
+    on = f"on {target.column}"
+    if offline:
+        now = f"depends on {target.column}, whose type changes"
+        then = f"{kept} before the start, drop it, and recreate it after the start"
+    elif made is not None and made.state is MigrationState.SWAPPED:
+        # Its definition says the name that the old column has by now.
+        on += f" where it says {made.beside}"
+        now = f"has read the old vectors, {made.beside}, since the swap"
+        then = f"{kept}, drop it, and recreate it, {on}"
+    else:
+        now = f"knows {target.column} by number: from the swap on it reads the old vectors"
+        then = f"{kept} before the swap, drop it after it, and recreate it {on}"
+    return now, then, on

@@ -1,6 +1,4 @@
-"""The model that `migrate plan` is asked about: its id, what its files need, and how
-commands and settings name it.
-"""
+"""The model that `migrate plan` is asked about: its id, its files, and how it is named."""
 
 import re
 import shlex
@@ -81,6 +79,7 @@ def look(model: ModelSettings) -> WantedModel:
     try:
         model_id = by_flag.opened(model).model_id
     except ModelUnavailable as error:
+        # The id is made of files that are not on this machine.
         command = _COMMAND.fullmatch(error.fix or "")
         if command:
             todo = _todo("start", error.message, command[1], blocks=True)
@@ -90,6 +89,7 @@ def look(model: ModelSettings) -> WantedModel:
     try:
         by_flag.require(model)
     except ModelUnavailable as error:
+        # Only workers need the weights, from the replay on.
         what = f"{error.message} of this machine; every worker needs them where it runs"
         pull = f"vectrue model pull {shlex.quote(model.name)}"
         return WantedModel(model, model_id, (_todo("replay", what, pull, blocks=False),))
