@@ -101,7 +101,7 @@ def main() -> int:
     """Print the findings in the given files, or in the whole project; return 1 if there
     are any.
     """
-    found = []
+    found: list[str] = []
     for path in [Path(name) for name in sys.argv[1:]] or project_files():
         found += findings(path)
     print("\n".join(found))
@@ -110,7 +110,7 @@ def main() -> int:
 
 def project_files() -> list[Path]:
     """List the files of the project that people read."""
-    paths = []
+    paths: list[Path] = []
     for folder in FOLDERS:
         for suffix in ("py", "sql"):
             paths += sorted(Path(folder).rglob(f"*.{suffix}"))
