@@ -1,5 +1,5 @@
-"""The command line as a person meets it: help, usage errors, one clear sentence for
-every wrong thing, no traceback.
+"""The command line as a person sees it: help, usage errors, one clear sentence for every
+mistake, no traceback.
 """
 
 import json

@@ -116,7 +116,7 @@ def two(pid: int) -> list[psutil.Process]:
 def test_what_is_asked_wrongly_is_said(
     tmp_path: Path, arguments: list[str], code: int, said: str
 ) -> None:
-    """One sentence and the exit code, before anything long begins."""
+    """A wrong request gets one sentence and the exit code, before any long work begins."""
     done = subprocess.run(
         [COMPARE[0], "compare", *arguments, "-q", str(QUERIES)],
         cwd=tmp_path,

@@ -1,5 +1,5 @@
-"""What docs/guide.md and docs/guide-search.md show is what happens: their session, on a
-stack of its own, and bge-m3's shape for its weights.
+"""The session of docs/guide.md and docs/guide-search.md runs as printed, on a stack of its
+own, with a network of bge-m3's shape in place of its weights.
 """
 
 import socket

@@ -1,6 +1,4 @@
-"""What the documents say is what happens: the README's console session, and the
-settings.
-"""
+"""The documents are accurate: the README's console session, and the settings."""
 
 from pathlib import Path
 

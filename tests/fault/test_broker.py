@@ -1,5 +1,5 @@
-"""A broker that dies, is silent, or refuses: who must go on, who must leave, and what
-must not be lost.
+"""The broker dies, is silent or refuses: some parts must go on, some must leave, and
+nothing may be lost.
 """
 
 import functools

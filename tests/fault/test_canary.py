@@ -1,5 +1,5 @@
-"""Everything looks as if it ran and nothing is delivered: the canary says so, and so
-does the slot; then it heals.
+"""Everything seems to run and nothing is delivered: the canary and the slot show it, and
+then it heals.
 """
 
 import os
@@ -40,8 +40,8 @@ def stopped(pid: int) -> Iterator[None]:
 
 
 def test_a_log_that_is_read_and_not_sent_is_named(place: Workplace) -> None:
-    """The server's process behind the slot stands: connector RUNNING, slot active, lag
-    0; canary and slot tell.
+    """The server's process behind the slot is stopped: the connector is RUNNING, the slot
+    active, the lag 0. Canary and slot show it.
     """
     query = "SELECT active_pid FROM pg_replication_slots WHERE slot_name = %s"
     sender = int(
@@ -66,8 +66,8 @@ def test_a_log_that_is_read_and_not_sent_is_named(place: Workplace) -> None:
 
 
 def test_a_connect_that_stands_is_named(fragile: LocalStack, place: Workplace) -> None:
-    """SIGSTOP of Connect's JVM: it does not answer, and the canary is last seen in
-    Postgres; green again after it.
+    """SIGSTOP of Connect's JVM: it does not answer, and the canary was last seen in
+    Postgres; afterwards all is green.
     """
     words = "it was last seen written in Postgres, and is not captured into Kafka"
     pid = next(status.pid for status in fragile.status() if status.name == "connect" and status.pid)

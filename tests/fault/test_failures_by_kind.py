@@ -1,5 +1,5 @@
-"""What a running worker does about each kind of failure: a sentence and 78, a retry in
-place, 70 and a traceback.
+"""The reaction of a running worker to each kind of failure: one sentence and 78, a retry in
+place, or 70 and a traceback.
 """
 
 from pathlib import Path
@@ -126,11 +126,11 @@ streams.worker.live.Sync.steps = steps
 def test_a_bug_ends_it_with_70_and_postgres_away_is_retried_in_place(
     place: Workplace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """A traceback, nothing acknowledged; but sessions that end with a batch in hand
-    cost the process nothing.
+    """A bug ends it with a traceback, and nothing is acknowledged. Sessions that end during
+    a batch cost the process nothing.
 
-    The first end is made up for in the session itself; one that meets the second try
-    has the batch tried again.
+    The session itself makes up for the first end; if the second try fails too, the batch is
+    retried.
     """
     (tmp_path / "sitecustomize.py").write_text(BUG, encoding="utf-8")
     place.execute("INSERT INTO questions (id, question) VALUES (1, 'x')")

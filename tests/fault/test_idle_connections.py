@@ -1,6 +1,4 @@
-"""A connection that the server closed while it was idle costs its user no error, and
-nothing is done twice.
-"""
+"""If the server closes an idle connection, its user gets no error and nothing is done twice."""
 
 import select
 from collections.abc import Callable, Iterator
@@ -60,7 +58,7 @@ def uses(settings: Settings, stack: ExitStack) -> Iterator[tuple[str, Use]]:
 
 
 def test_whoever_comes_back_to_a_closed_connection_gets_an_answer(ready: Workplace) -> None:
-    """After an end that has arrived, and after one that arrives with the statement."""
+    """After a close that has arrived, and after one that arrives with the statement."""
     ready.execute("INSERT INTO questions (question) VALUES ('one')")
     with ExitStack() as stack:
         for what, use in uses(ready.settings, stack):
@@ -107,8 +105,8 @@ def test_a_write_is_not_done_twice(ready: Workplace) -> None:
 
 
 def test_a_write_to_a_closed_connection_is_done_once_and_succeeds(ready: Workplace) -> None:
-    """An end that has arrived before the statement is sent is seen first, so that
-    nothing is in doubt.
+    """A close that arrived before the statement is sent is noticed first, so that the
+    outcome is not in doubt.
     """
     ready.execute("CREATE TABLE done (id int)")
     with closing(Session(ready.settings.postgres.dsn, role="test")) as session:

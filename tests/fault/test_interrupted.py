@@ -81,7 +81,7 @@ def test_a_signal_cancels_the_statement_on_the_server(
 
 
 def test_a_command_that_is_killed_leaves_nothing_running(place: Workplace) -> None:
-    """SIGKILL cannot be heard; the server itself sees that the client is gone."""
+    """A process cannot react to SIGKILL; the server itself notices that the client is gone."""
     process = place.start(*ENDLESS, log="killed")
     busy(place, process, "killed", ASLEEP)
     process.kill()
@@ -101,7 +101,7 @@ def test_a_command_that_is_killed_leaves_nothing_running(place: Workplace) -> No
     ids=" ".join,
 )
 def test_every_command_cancels(locked: Workplace, arguments: tuple[str, ...]) -> None:
-    """Also one that waits for someone else's lock, whatever command it is."""
+    """The statement is cancelled also if it waits for someone else's lock, whatever the command."""
     name = "-".join(arguments)
     process = locked.start(*arguments, log=name)
     busy(locked, process, name, WAITING)

@@ -1,8 +1,8 @@
-"""What Kafka, or who works on it, may do behind the workers' backs: nothing is lost,
-and what was is named and healed.
+"""Kafka or its operators change things behind the workers' backs: nothing is lost, or what
+was lost is named and healed.
 
-The keeper looks only at what it is asked for here, and no replay worker runs: what
-heals, heals by a look or an event.
+The keeper looks only when it is asked to here, and no replay worker runs, so rows heal by a
+look or an event.
 """
 
 import signal

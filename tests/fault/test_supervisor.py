@@ -1,5 +1,5 @@
-"""`vectrue worker` without a role: both lanes, restarted when they fail, none left
-behind.
+"""`vectrue worker` without a role runs both lanes, restarts them when they fail, and leaves
+none behind.
 """
 
 import re
@@ -30,8 +30,8 @@ def ready_times(place: Workplace, times: int) -> bool:
 
 
 def test_a_role_that_dies_is_started_again_and_the_end_is_clean(ready: Workplace) -> None:
-    """SIGKILL of the live worker brings a new one; SIGTERM of the supervisor ends all,
-    exit 0, no process left.
+    """After SIGKILL of the live worker a new one starts; SIGTERM of the supervisor ends
+    all, exit 0, with no process left.
 
     Meanwhile the replay worker yields: its nice value is the higher one.
     """
@@ -52,7 +52,7 @@ def test_a_role_that_dies_is_started_again_and_the_end_is_clean(ready: Workplace
 
 
 def test_no_worker_outlives_a_supervisor_that_was_killed(ready: Workplace) -> None:
-    """After SIGKILL of the supervisor its workers leave by themselves."""
+    """After SIGKILL of the supervisor its workers exit on their own."""
     place = ready
     supervisor = place.start("worker", log="supervisor")
     until(lambda: ready_times(place, 2), what="both roles")

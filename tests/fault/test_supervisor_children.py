@@ -1,6 +1,4 @@
-"""The supervisor over small programs of its own making: what it does with children that
-misbehave.
-"""
+"""The supervisor with small programs as its children: how it treats children that misbehave."""
 
 import signal
 import subprocess
@@ -44,8 +42,8 @@ def test_sigterm_during_back_off_ends_it_with_zero(tmp_path: Path) -> None:
 
 
 def test_a_child_that_ignores_sigterm_is_killed_after_the_grace(tmp_path: Path) -> None:
-    """It is told SIGTERM, also when the supervisor hears Ctrl-C twice, and then
-    SIGKILL; nothing is left.
+    """It gets SIGTERM, also when the supervisor is interrupted by Ctrl-C twice, and then
+    SIGKILL; no process is left.
     """
     log = tmp_path / "log"
     deaf = (
@@ -93,8 +91,8 @@ def test_a_program_that_cannot_be_started_is_tried_again(tmp_path: Path) -> None
 
 
 def test_a_child_whose_parent_died_before_it_could_ask_ends_by_itself(tmp_path: Path) -> None:
-    """The kernel tells only of deaths after PR_SET_PDEATHSIG: a child that finds
-    another parent leaves.
+    """The kernel reports only deaths after PR_SET_PDEATHSIG: a child that finds another
+    parent exits.
     """
     code = (
         "from streams.worker.supervisor import _die_with_parent; _die_with_parent(1 << 30); "
@@ -107,8 +105,8 @@ def test_a_child_whose_parent_died_before_it_could_ask_ends_by_itself(tmp_path: 
 
 
 def test_back_off_survives_a_night_of_failures(tmp_path: Path) -> None:
-    """The pause stays within 30 s after thousands of failures, when a doubled number is
-    no float any more.
+    """The pause stays within 30 s after thousands of failures, when a doubled number would
+    overflow a float.
     """
     log = tmp_path / "log"
     made = (

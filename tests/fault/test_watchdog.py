@@ -10,7 +10,7 @@ pytestmark = pytest.mark.stack
 
 
 def test_a_batch_over_its_budget_ends_the_worker_with_70(make_workplace: MakeWorkplace) -> None:
-    """A read that does not come back: the stack of every thread is logged, exit 70, and
+    """A read never returns: the stack of every thread is logged, the worker exits 70, and
     the event is handled later.
     """
     place = make_workplace(
@@ -39,7 +39,7 @@ def test_a_batch_over_its_budget_ends_the_worker_with_70(make_workplace: MakeWor
 
 
 def test_a_spare_worker_is_left_alone(make_workplace: MakeWorkplace) -> None:
-    """More workers than partitions: the spare one waits longer than the limit, and
+    """With more workers than partitions, the spare one may wait longer than the limit, and
     takes over when it is needed.
     """
     # Three topics of one partition, four workers: one has nothing to do. The limit is

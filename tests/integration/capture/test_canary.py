@@ -1,5 +1,5 @@
-"""The canary on real parts: it comes back, everything is judged by it, and the hop
-where it stays is named.
+"""The canary on real parts: its record comes back, every verdict depends on it, and the hop
+where it is stuck is named.
 """
 
 import os
@@ -42,11 +42,11 @@ def place(make_workplace: MakeWorkplace) -> Workplace:
 
 
 def test_green_begins_with_the_first_arrival_and_stays_in_quiet(place: Workplace) -> None:
-    """Before a live worker ran nothing is well; with one all is, also while nothing
+    """Nothing is green before a live worker ran. Afterwards everything is, even if nothing
     changes for longer than any bound.
 
-    The trail holds the times of the hops in their order, and one of two workers writes
-    in a period.
+    The trail holds the times of the hops in order, and only one of two workers writes per
+    period.
     """
     seen = report(place)
     assert (seen.severity, seen.verdict) == (
@@ -97,11 +97,11 @@ def test_green_begins_with_the_first_arrival_and_stays_in_quiet(place: Workplace
 
 
 def test_a_capture_that_waits_for_a_topic_is_named_and_heals(place: Workplace) -> None:
-    """A table's topic is gone, two of its rows change: Connect waits for it for ever,
-    RUNNING, and all tables stand.
+    """A table's topic is deleted and two of its rows change: Connect waits for the topic
+    for ever, says RUNNING, and no table makes progress.
 
-    `lag`, its check, `status`, `doctor` say so, and where the canary was last seen;
-    `init` makes the topic again.
+    `lag`, its check, `status` and `doctor` say so, and where the canary was last seen;
+    `init` creates the topic again.
     """
     worker = place.start_worker("live")
     until_green(place)
@@ -140,8 +140,8 @@ def _writes(place: Workplace) -> bool:
 
 
 def test_who_does_not_work_is_named(place: Workplace) -> None:
-    """A paused connector, a canary that cannot be read, a live worker that stands: each
-    by its hop, and green again.
+    """A paused connector, an unreadable canary and a stopped live worker are each named by
+    their hop; afterwards all is green again.
     """
     connect = KafkaConnect(place.settings.connect.url, SystemClock())
     worker = place.start_worker("live")
@@ -171,11 +171,11 @@ def test_who_does_not_work_is_named(place: Workplace) -> None:
 
 
 def test_looks_are_shown_and_foreign_records_are_no_arrivals(place: Workplace) -> None:
-    """A table that is yet to be looked at is a warning everywhere, with its reason,
-    until it is done.
+    """A table that still waits for a look is a warning everywhere, with its reason, until
+    the look is done.
 
-    In the canary's topic, what cannot be read is a dead letter, and another
-    installation's beat is left alone.
+    An unreadable record in the canary's topic becomes a dead letter, and another
+    installation's beat is ignored.
     """
     # The live worker's keeper looks around once, at the start: what is asked for later
     # stays.

@@ -1,4 +1,4 @@
-"""What else is in the log of the database: it neither stops capture nor reaches Kafka."""
+"""Other content of the database's log neither stops capture nor reaches Kafka."""
 
 import psycopg2
 import pytest

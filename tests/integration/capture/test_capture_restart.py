@@ -1,4 +1,4 @@
-"""Capture that starts again: not an event is lost, wherever in the log it stopped."""
+"""No event is lost when capture restarts, wherever in the log it stopped."""
 
 from collections.abc import Iterator
 from functools import partial

@@ -94,10 +94,10 @@ def test_a_running_worker_takes_another_key(place: Workplace) -> None:
     ],
 )
 def test_what_waits_under_the_old_key_is_looked_for(place: Workplace, ddl: str) -> None:
-    """An event, a deferred row and a replay's chunk of before the key was changed: the
-    table is looked at as a whole.
+    """An event, a deferred row and a replay's chunk still name the key from before the
+    change: the whole table is checked.
 
-    No dead letter, and no worker that leaves (C2, F2).
+    There is no dead letter, and no worker leaves (C2, F2).
     """
     worker = place.start_worker("live")
     place.execute("INSERT INTO posts (id, title) VALUES (1, 'x'), (2, 'x'), (3, 'x')")

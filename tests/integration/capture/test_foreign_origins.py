@@ -1,5 +1,5 @@
-"""What others write under a replication origin is captured, and what was left out
-before is looked at.
+"""Writes of others under a replication origin are captured, and rows that were left out
+before are checked.
 """
 
 from collections.abc import Iterator
@@ -115,8 +115,8 @@ def alone(server: Beside, tmp_path: Path) -> Iterator[Workplace]:
 
 
 def test_only_labels_of_ours_are_left_out(alone: Workplace) -> None:
-    """Labels of this and of another installation are ours; a name that only looks like
-    one is foreign, and captured.
+    """Labels of this and of another installation are ours; a name that only resembles one
+    is foreign, and captured.
     """
     place, ours = alone, alone.settings.postgres.origin
     for name in origins.made("oth"):

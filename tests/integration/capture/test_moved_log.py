@@ -1,5 +1,5 @@
-"""An offset belongs to one log: a database that moved, a copy, a connector that read
-elsewhere: none skips changes.
+"""An offset belongs to one log: a moved database, a copy, or a connector that read another
+server skips no changes.
 """
 
 from collections.abc import Iterator

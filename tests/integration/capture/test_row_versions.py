@@ -1,5 +1,5 @@
-"""What a vector's write does to an application that locks optimistically, or reads in a
-snapshot; docs/neighbour.md.
+"""The effect of a vector's write on an application that locks optimistically or reads in a
+snapshot; see docs/neighbour.md.
 """
 
 from contextlib import closing

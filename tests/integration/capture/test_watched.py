@@ -1,6 +1,4 @@
-"""What is configured and what is there part ways after `init`: rows that are hidden,
-tables that are swapped.
-"""
+"""Settings and database differ after `init`: rows are hidden, tables are swapped."""
 
 import pytest
 
@@ -141,8 +139,8 @@ def test_whatever_hides_rows_is_named_and_what_hides_none_is_not(
 
 
 def test_a_table_that_the_view_does_not_count_is_missed(make_workplace: MakeWorkplace) -> None:
-    """`init` ran with fewer tables than the settings name: `status` does not call the
-    ones it has all there is.
+    """`init` ran with fewer tables than the settings name: `status` does not present its
+    tables as all of them.
     """
     place = make_workplace()
     place.execute(CREATE_QUESTIONS.format(dimensions=64))

@@ -279,8 +279,8 @@ def test_a_row_leaves_quarantine_with_its_run_or_not_at_all(make_workplace: Make
 
 
 def test_a_redrive_takes_turns_with_other_runs_of_its_column(ready: Workplace) -> None:
-    """A run that is being entered is waited for, and then in the way: the rows stay in
-    quarantine, the run is named.
+    """A run that is being entered is waited for. After that it is in the way: the rows stay
+    in quarantine and the run is named.
     """
     place = ready
     place.execute(
@@ -311,8 +311,8 @@ def test_a_redrive_takes_turns_with_other_runs_of_its_column(ready: Workplace) -
 
 
 def test_a_letter_is_sent_nowhere_that_is_not_read(ready: Workplace) -> None:
-    """Whatever its header says: the topic is named, stays empty, and the letter stays
-    open (F3).
+    """If a header names a topic that no lane reads, the topic is named, nothing is sent to
+    it, and the letter stays open (F3).
     """
     foreign = f"payments.{ready.settings.kafka.topic_prefix}"
     admin = AdminClient(client_config(ready.settings))
@@ -346,10 +346,10 @@ def finish(place: Workplace, run: str, said: str) -> None:
 
 
 def test_an_interrupted_redrive_is_finished_by_the_command_it_names(ready: Workplace) -> None:
-    """Kafka away, then SIGKILL, between the run and its sending: every row is handled,
-    once, by `replay resume`.
+    """Kafka goes away, then SIGKILL, between the run and its sending: `replay resume`
+    handles every row once.
 
-    Until then the run is in no one's way without saying so: `replay run` and `verify
+    Until then, whenever the run is in the way it is named: `replay run` and `verify
     --repair` name that command too.
     """
     ready.with_settings(replay={"chunk_size": 2}, keeper={"reconcile_seconds": 0})

@@ -104,9 +104,7 @@ def test_what_was_missed_heals_by_itself(kept: Workplace, connect: KafkaConnect)
 def test_what_was_missed_at_a_start_of_capture_heals_soon(
     ready: Workplace, connect: KafkaConnect
 ) -> None:
-    """An hour is between two looks, but capture that starts again brings the next one
-    forward.
-    """
+    """Looks are an hour apart, but a restart of capture brings the next one forward."""
     ready.with_settings(keeper={**QUICK, "reconcile_seconds": 3600, "stale_seconds": 2})
     ready.execute(
         "INSERT INTO questions (question) SELECT 'question ' || i FROM generate_series(1, 20) AS i"
@@ -181,8 +179,8 @@ def test_a_connector_that_fails_again_and_again_is_left(
 
 
 def test_a_locked_table_does_not_hold_the_keeper_up(kept: Workplace) -> None:
-    """It says that it could not look and tries again, in place of a wait in which no
-    connector is watched either.
+    """It reports that it could not look and retries, instead of a wait during which no
+    connector is watched.
     """
     kept.start_worker("replay")
     until(lambda: "this worker is the keeper" in kept.log("replay"), what="a keeper")

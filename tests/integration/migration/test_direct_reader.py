@@ -145,8 +145,8 @@ def again(models: list[str]) -> None:
 
 
 def test_a_program_that_follows_the_recipe_is_never_broken(workplace: Workplace, role: str) -> None:
-    """From start to finish, with a way back: it finds the right row each time, by the
-    model of the column.
+    """From start to finish, and back: it finds the right row each time, by the model of the
+    column.
     """
     old = workplace.value("SELECT model FROM vectrue.targets")
     with searching(workplace, role) as (wrong, models):

@@ -158,8 +158,8 @@ def test_an_index_of_any_form_gets_its_twin(workplace: Workplace, index: str) ->
 
 
 def test_twins_of_any_name_from_anybody(workplace: Workplace) -> None:
-    """One built by hand counts, taken names are gone around, and what was dropped
-    meanwhile is asked for again.
+    """An index built by hand counts, a name that is taken is avoided, and a twin that was
+    dropped meanwhile is asked for again.
     """
     docs(workplace)
     long = "n" * 63

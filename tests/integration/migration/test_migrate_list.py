@@ -95,8 +95,8 @@ def test_a_list_of_mixed_states_is_typed_to_the_end(place: Workplace) -> None:
 
 
 def test_from_the_swap_on_the_old_name_is_told(place: Workplace) -> None:
-    """A definition that is printed after it says embedding_old: `plan` and `finish` say
-    what to write instead.
+    """A definition printed after the swap says embedding_old: `plan` and `finish` say what
+    to write instead.
     """
     place.execute("CREATE VIEW v AS SELECT id, embedding FROM b")
     (before,) = (
@@ -143,8 +143,8 @@ def test_a_refusal_is_said_once_and_what_unblocks_it_stands_first(place: Workpla
 
 
 def test_a_table_by_itself_is_told_of_the_others(place: Workplace) -> None:
-    """Settings name one model: nothing is finished before they have followed, and that
-    is said at the start.
+    """Settings name one model: nothing is finished before the other tables have followed,
+    and `start` says so.
     """
     plan = planned(place, *TO, "-t", A)
     (behind,) = (one for one in plan["todo"] if one["step"] == "finish")
@@ -161,7 +161,7 @@ def test_a_table_by_itself_is_told_of_the_others(place: Workplace) -> None:
 
 
 def test_offline_there_is_no_twin(place: Workplace) -> None:
-    """An index that the start dropped is to be built again."""
+    """An index that an offline start dropped must be built again."""
     place.execute("CREATE INDEX near ON a USING hnsw (embedding vector_cosine_ops)")
     migrate(place, "start", *TO, "--offline", "--yes", "-t", A)
     shown = place.vectrue("migrate", "status")

@@ -139,8 +139,8 @@ def test_an_offline_start_empties_nothing_while_a_column_cannot_be_changed(
 
 
 def test_what_goes_along_with_a_column_is_said_before(place: Workplace) -> None:
-    """A CHECK constraint over the vector goes with its column without a word of
-    Postgres: so it is said.
+    """Postgres drops a CHECK constraint over the vector silently with its column, so
+    `finish` says it before.
     """
     place.execute(KEPT)
     migrate(place, "start", *TO, "-t", B)
@@ -153,8 +153,8 @@ def test_what_goes_along_with_a_column_is_said_before(place: Workplace) -> None:
 
 
 def test_a_surprise_takes_all_of_it_back(place: Workplace) -> None:
-    """What no look can foresee, here an event trigger: Postgres refuses, nothing is
-    changed, the message says which.
+    """If Postgres refuses for a reason that cannot be foreseen, here an event trigger,
+    nothing is changed, and the message says so and names the command.
     """
     migrate(place, "start", *TO)
     place.execute(

@@ -60,8 +60,8 @@ def test_a_finish_that_fails_at_the_second_table_has_dropped_nothing(place: Work
 
 
 def test_rows_on_their_way_ask_for_no_replay(place: Workplace) -> None:
-    """A row that lacks its vector when it is counted, and has it a moment later, is
-    none that `status` sends away.
+    """If a row lacks its vector when it is counted and has it a moment later, `status` asks
+    for no replay.
     """
     migrate(place, "start", *TO)
     fill(place)

@@ -92,8 +92,8 @@ def late(place: Workplace) -> bool:
 
 
 def test_a_database_without_init_is_one_problem(place: Workplace) -> None:
-    """Not 17: tables, rights, publication, slot, heartbeat, topics, connector and
-    workers all follow.
+    """It is one problem, not 17: tables, rights, publication, slot, heartbeat, topics,
+    connector and workers all follow from it.
     """
     only(place, "schema vectrue", "`vectrue init` was not run in database", "vectrue init")
 
@@ -121,7 +121,7 @@ def test_a_postgres_that_is_away(working: Workplace) -> None:
 
 
 def test_a_wrong_password(role: str, place: Workplace) -> None:
-    """Said by the server, without the password."""
+    """The server's message is shown, without the password."""
     setup(as_role(place, role))
     wrong = place.settings.postgres.dsn.replace(":pw@", ":hunter2@")
     place.with_settings(postgres={"dsn": wrong})
@@ -249,7 +249,7 @@ def test_trouble_with_one_table_hides_no_other_cause(working: Workplace) -> None
 
 
 def test_an_extension_that_is_not_there(place: Workplace) -> None:
-    """Columns of its type went with it."""
+    """Columns of its type are gone with it."""
     place.vectrue("init")
     place.execute("DROP EXTENSION vector CASCADE")
     only(place, "Postgres", "no extension vector", "CREATE EXTENSION vector")
@@ -326,8 +326,8 @@ def test_a_schema_of_an_older_version(place: Workplace) -> None:
 
 @pytest.mark.parametrize("verbs", [("start",), ("start", "swap")], ids=["started", "swapped"])
 def test_a_migration_that_is_half_way(working: Workplace, verbs: tuple[str, ...]) -> None:
-    """Is no trouble: two models are wanted, and served by the workers, that restart
-    by themselves.
+    """It is not a problem: two models are wanted and served by the workers, which restart
+    on their own.
     """
     for verb in verbs:
         if verb == "swap":

@@ -189,8 +189,8 @@ def test_looking_does_not_disturb_the_group(lanes: Lanes, member: None) -> None:
 
 
 def test_replay_chunks_are_counted_apart(lanes: Lanes) -> None:
-    """The replay topic belongs to the replay group alone; its ages count from the
-    arrival of the chunk.
+    """The replay topic belongs to the replay group alone; ages count from the arrival of
+    the chunk.
     """
     lanes.send([3000.0, 3000.0], topic=lanes.settings.replay_topic, partition=1)
     seen = lanes.report()

@@ -130,8 +130,8 @@ def test_init_grants_what_score_names(place: Workplace) -> None:
 
 
 def test_a_literal_that_is_none_is_the_conditions(place: Workplace) -> None:
-    """The server's sentence names the literal, and the setting is named: no row was
-    read that it could quote.
+    """The server's sentence names the literal, and ours names the setting: no row was read
+    that it could quote.
     """
     with pytest.raises(
         ConfigurationError, match=r'score\.where is not a condition on public\.answers \(.*"many"'
@@ -140,7 +140,7 @@ def test_a_literal_that_is_none_is_the_conditions(place: Workplace) -> None:
 
 
 def test_columns_of_an_expression(place: Workplace) -> None:
-    """Those that it names; none of the table where it names none, and all where it
+    """The columns that it names: none of the table if it names none, all of them if it
     takes whole rows.
     """
     set_up_database(place.settings)

@@ -204,7 +204,9 @@ def test_what_cannot_be_found_is_said(shared: Workplace, monkeypatch: pytest.Mon
 
 
 def test_the_coverage_is_not_looked_at_for_every_query(shared: Workplace) -> None:
-    """Two searches within a minute look once; a minute later it is looked at again."""
+    """Two searches within a minute share one count of the coverage; a minute later it is
+    counted again.
+    """
 
     class Clock:
         seconds = 0.0
@@ -227,8 +229,8 @@ def test_the_coverage_is_not_looked_at_for_every_query(shared: Workplace) -> Non
 
 
 def test_a_vector_that_is_none_is_left_out(shared: Workplace) -> None:
-    """A zero vector and a vector that is gone have no similarity; neither ends the
-    search, nor is it found.
+    """A zero vector and a vector that is gone have no similarity: neither ends the search,
+    and neither is found.
     """
     shared.execute("CREATE TABLE kept AS SELECT id, embedding FROM questions WHERE id IN (1, 2)")
     shared.execute("UPDATE questions SET embedding = array_fill(0, ARRAY[64])::vector WHERE id = 1")

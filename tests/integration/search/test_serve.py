@@ -268,8 +268,8 @@ def test_errors_are_problems_with_a_fix(server: Server) -> None:
 
 
 def test_hundreds_of_thousands_of_texts_hold_up_nobody(server: Server) -> None:
-    """They are counted, not looked at one by one: the answer is 400, and probes come
-    before and after it.
+    """The texts are counted and not examined one by one: the answer is 400, and probes are
+    answered before and after it.
     """
     body = '{"model":"lexical","input":[""' + ',""' * 339_999 + "]}"
     answer = server.client.post("/v1/embeddings", content=body, headers=JSON)

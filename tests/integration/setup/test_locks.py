@@ -1,5 +1,5 @@
-"""Locks that take a right: whoever may only connect keeps nobody from work; and nobody
-having looked is said.
+"""A role that may only connect cannot take a lock that stops work, and a look that no one
+took is reported.
 """
 
 from collections.abc import Iterator
@@ -66,8 +66,8 @@ def open_as(
 
 
 def test_a_stranger_keeps_nobody_from_work(place: Workplace, roles: tuple[str, str]) -> None:
-    """Every advisory lock that there was, held by a role that may connect: keeper,
-    workers, runs and `init` go on.
+    """A role that may only connect holds every advisory lock: keeper, workers, runs and
+    `init` go on.
     """
     prefix = place.settings.kafka.topic_prefix
     names = ["init", f"keeper {prefix}", f"topics {prefix} live", f"origin filter {prefix}"]
@@ -149,7 +149,7 @@ def test_what_another_server_or_role_left_is_told_apart(place: Workplace) -> Non
 
 
 def test_two_that_find_a_lock_free(place: Workplace) -> None:
-    """Only the first of them has it, whatever the second one had seen."""
+    """Only the first of them gets it, whatever the second one saw."""
     with ExitStack() as stack:
         first, second = open_as(place, stack), open_as(place, stack)
         place.execute("INSERT INTO vectrue.locks (name) VALUES ('a')")

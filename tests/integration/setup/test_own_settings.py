@@ -1,5 +1,5 @@
-"""Several settings files of one installation: every command speaks of the tables in its
-reader's own, all of them.
+"""Several settings files of one installation: every command reports the tables of its own
+file, and all of them.
 """
 
 import json
@@ -102,8 +102,8 @@ def test_a_table_that_is_gone_blinds_nobody(place: Workplace) -> None:
 
 
 def test_a_file_with_another_text_or_column_is_told_so(place: Workplace) -> None:
-    """What the database counts is not what these settings say: never "all rows are
-    current" about it.
+    """If the database counts something else than these settings say, no command reports
+    "all rows are current".
     """
     place.with_settings(tables=[*listing("one"), *listing("two", text="note")])
     said = place.vectrue("status", check=False)

@@ -1,7 +1,7 @@
-"""Behind a connection pooler: refused where it hands sessions on, and nothing left
-behind where it does not.
+"""A connection pooler is refused if it hands sessions on; otherwise nothing is left behind
+in its sessions.
 
-pgbouncer 1.18 was tried in modes transaction, session and statement with pools of 1 and
+pgbouncer 1.18 was tried in the modes transaction, session and statement with pools of 1 and
 3, with the same outcome.
 """
 

@@ -312,10 +312,10 @@ def test_commands_name_the_right_that_they_lack(place: Workplace) -> None:
 def test_who_is_not_let_in_is_told_so(
     place: Workplace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A wrong password, a foreign authority and a client without TLS each get one
-    sentence, without the password.
+    """A wrong password, a foreign authority and a client without TLS each get one sentence,
+    without the password.
 
-    Also who sends a chunk or reads the dead letters.
+    The same holds for sending a chunk and for reading the dead letters.
     """
     monkeypatch.setattr(outbox, "_DELIVERY_SECONDS", 2)
     ca = tmp_path / "ca.pem"

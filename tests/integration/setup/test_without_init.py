@@ -1,4 +1,4 @@
-"""Before `vectrue init` every command says that one thing, once, with the command that
+"""Before `vectrue init` every command reports that one problem, once, with the command that
 fixes it.
 """
 
@@ -44,9 +44,7 @@ def place(make_workplace: MakeWorkplace) -> Workplace:
 
 
 def test_every_command_names_init_and_nothing_else(place: Workplace) -> None:
-    """One sentence and exit code 78; what the database says of a relation of ours is
-    not for a reader.
-    """
+    """One sentence and exit code 78. Postgres's own message about our relation is not shown."""
     for words in COMMANDS:
         said = place.vectrue(*words.split(), check=False)
         assert said.returncode == 78, (words, said)
@@ -67,7 +65,7 @@ def test_lag_says_it_once(place: Workplace) -> None:
 
 
 def test_start_leaves_nothing_behind_where_it_is_refused(place: Workplace) -> None:
-    """The schema is `init`'s to make."""
+    """Only `init` creates the schema."""
     assert (
         place.vectrue(
             "migrate", "start", "-m", "lexical", "-d", "96", "--yes", check=False

@@ -1,5 +1,5 @@
-"""Early events and locked rows on the real database: neighbours go on at once, and the
-row itself is never lost.
+"""Early events and locked rows on the real database: neighbours are handled at once, and
+the row itself is never lost.
 """
 
 import threading
@@ -342,7 +342,7 @@ ARCHIVE = """
 def test_many_rows_that_are_refused_stop_nobody_where_the_table_takes_others(
     place: Workplace,
 ) -> None:
-    """An archive that a trigger protects, twenty rows in one transaction: quarantine,
+    """A trigger protects an archive, twenty rows in one transaction: they go to quarantine,
     and the next row is embedded.
     """
     place.execute(ARCHIVE.format("OLD.views = 9"))
@@ -368,8 +368,8 @@ def test_many_rows_that_are_refused_stop_nobody_where_the_table_takes_others(
 
 
 def test_a_table_that_takes_no_row_fills_no_quarantine(place: Workplace) -> None:
-    """A trigger that is broken: the worker says so and leaves. The batch waits for all:
-    a few may be guilty.
+    """If a trigger is broken, the worker says so and leaves. The whole batch waits, since
+    it is not known which rows are at fault.
     """
     place.with_settings(live={"batch_size": 20, "linger_ms": 60_000.0})
     place.execute(

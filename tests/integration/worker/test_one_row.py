@@ -1,6 +1,4 @@
-"""Trouble with one row is that row's alone: texts that Postgres cannot make, in every
-lane and every command.
-"""
+"""A row whose text Postgres cannot make affects no other row, in any lane or command."""
 
 import json
 from collections.abc import Iterator
@@ -182,8 +180,8 @@ FUNCTIONS = """
 
 
 def test_whatever_an_expression_raises_is_about_its_row(make_workplace: MakeWorkplace) -> None:
-    """Whatever a value brings about: the neighbour is current, the row is named, and no
-    text is told.
+    """Whatever error a value causes, the neighbour is current, the row is named, and its
+    text is not printed.
     """
     texts = [text for text, *_ in EXPRESSIONS.values()]
     place = make_workplace(
@@ -220,8 +218,8 @@ def test_whatever_an_expression_raises_is_about_its_row(make_workplace: MakeWork
 def test_a_text_that_takes_too_long_is_its_rows_alone(
     make_workplace: MakeWorkplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A function that does not come to its end for one row: no other row waits for it,
-    and it is put down unread.
+    """A function does not return for one row: no other row waits for it, and the row is put
+    into quarantine unread.
     """
     monkeypatch.setattr(own_writes, "STATEMENT_TIMEOUT", "1s")
     place = make_workplace(tables=[{"name": "public.bodies", "text": "slow(body)"}])
@@ -243,7 +241,9 @@ def test_a_text_that_takes_too_long_is_its_rows_alone(
 
 
 def test_a_key_that_names_what_is_not_there_is_no_key(workplace: Workplace) -> None:
-    """Of a type whose values are names: nothing is wrong with the settings."""
+    """The key's type has names as its values, such as regclass: a name that does not exist
+    is no reason to doubt the settings.
+    """
     table = TableName("public", "tables")
     target = Target(table, "embedding", "name", (KeyColumn("id", "regclass"),), "lexical", 64)
     with closing(PostgresStore(workplace.settings.postgres, role="test")) as store:
@@ -336,9 +336,7 @@ def secretive(stack: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Ite
     ids=lambda command: " ".join(command[:2]),
 )
 def test_no_command_tells_a_text(secretive: Workplace, command: tuple[str, ...]) -> None:
-    """Whatever fails at the row, the text that Postgres quotes in its message is
-    printed nowhere.
-    """
+    """Postgres may quote a text in its message: no command prints it."""
     done = secretive.vectrue(*command, check=False)
     assert SECRET[:9] not in done.stdout + done.stderr
     assert done.returncode != 70

@@ -114,8 +114,8 @@ def test_a_vector_of_before_the_digest_was_kept_is_judged_by_hash_and_model(
 def test_a_count_reads_vectors_of_rows_that_others_wrote_and_verify_all(
     make_workplace: MakeWorkplace,
 ) -> None:
-    """Behind the digest stands which transaction wrote it: `status` trusts a row of
-    that one, `verify` none.
+    """The digest is followed by the transaction that wrote it: `status` trusts a row of
+    that transaction, `verify` trusts none.
     """
     place = posts(make_workplace)
     place.vectrue("init")
@@ -287,8 +287,8 @@ def trimmed(make_workplace: MakeWorkplace, *titles: str) -> tuple[PostgresStore,
 
 
 def test_a_write_tells_which_text_a_trigger_gave(make_workplace: MakeWorkplace) -> None:
-    """By its hash, so that it is known from one that the application gives the row
-    afterwards.
+    """The write returns the hash of the trigger's text, so that it differs from a text that
+    the application writes afterwards.
     """
     store, target = trimmed(make_workplace, " apple ", "pear", " ⠀ ", " ")
     read = {
@@ -306,8 +306,8 @@ def test_a_write_tells_which_text_a_trigger_gave(make_workplace: MakeWorkplace) 
 def test_a_text_changed_in_a_write_that_had_no_answer_is_read_again(
     make_workplace: MakeWorkplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The connection ends behind COMMIT: no event will tell what a trigger did, so none
-    is waited for.
+    """The connection ends after COMMIT was sent: no event will show a trigger's change, so
+    the row is read again without one.
     """
     store, target = trimmed(make_workplace, " apple ")
     commit = Session._commit
@@ -365,8 +365,8 @@ def test_a_trigger_that_never_rests_ends_in_quarantine(make_workplace: MakeWorkp
 def test_a_trigger_that_changes_the_vector_is_told(
     make_workplace: MakeWorkplace, trigger: str
 ) -> None:
-    """The row goes to quarantine with a sentence about it, and never counts as current;
-    no search takes its vector.
+    """The row goes to quarantine with a sentence about it and never counts as current; no
+    search uses its vector.
     """
     place = posts(make_workplace)
     place.vectrue("init")
