@@ -102,8 +102,8 @@ def main() -> int:
     are any.
     """
     found: list[str] = []
-    for path in [Path(name) for name in sys.argv[1:]] or project_files():
-        found += findings(path)
+    for path in sys.argv[1:] or project_files():
+        found += findings(Path(path))
     print("\n".join(found))
     return bool(found)
 

@@ -37,7 +37,9 @@ class Figures:
         lines = source.splitlines()
         self.modules.append(len(lines))
         self.total += len(lines)
-        self.lines += [len(line) for line in lines if line.strip()]
+        for line in lines:
+            if line.strip():
+                self.lines.append(len(line))
         self.skips += source.count("# fmt: " + "skip")
         tree = ast.parse(source)
         for node in ast.walk(tree):
@@ -86,7 +88,9 @@ def main() -> None:
     folders = Counter[str]()
     for path in paths:
         folders[folder_of(path, root)] += path.name != "__init__.py"
-    largest = [f"{name} {count}" for name, count in folders.most_common(5)]
+    largest = []
+    for name, count in folders.most_common(5):
+        largest.append(f"{name} {count}")
     print("largest folders:", ", ".join(largest))
     print("SQL files:", len(queries))
     print(measured(paths).show())
