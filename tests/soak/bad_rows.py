@@ -11,7 +11,6 @@ from typing import Any
 from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 
-from tests.soak.hand import Hand
 from tests.soak.tables import (
     BAD_BODIES,
     BODIES,
@@ -26,12 +25,13 @@ from tests.soak.tables import (
     Unreadable,
 )
 from tests.soak.texts import huge_words, long_words, nothing, words
+from tests.soak.writer import Writer
 
 _SAVED_KEPT = 40
-"""Rows that a hand keeps as it once read them, to be saved again."""
+"""Rows that a writer keeps as it once read them, to be saved again."""
 
 
-class Troublemaker(Hand):
+class BadRowWriter(Writer):
     """Writes such rows, and repairs them."""
 
     def __init__(self, dsn: str, seed: str, changes: Counter[str], going: threading.Event) -> None:

@@ -25,7 +25,6 @@ from tests.soak.checker import AWAY, Offsets, Rows
 from tests.soak.convergence import CONVERGE_SECONDS, Convergence
 from tests.soak.faults import Deck, Processes
 from tests.soak.fleet import Fleet
-from tests.soak.hand import ABORTED, ROLLED_BACK
 from tests.soak.hits import Hit, Stage
 from tests.soak.load import TEXT_KINDS, Load
 from tests.soak.marks import Marks
@@ -39,6 +38,7 @@ from tests.soak.tables import LINES, PROBE, TABLES
 from tests.soak.trace import Trace
 from tests.soak.verdicts import Verdicts
 from tests.soak.watch import Watch
+from tests.soak.writer import ABORTED, ROLLED_BACK
 from tests.support.proxy import Proxy
 from tests.support.waiting import until
 

@@ -15,8 +15,7 @@ from collections.abc import Callable
 from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 
-from tests.soak.bad_rows import Troublemaker
-from tests.soak.hand import HOT, MOST_ROWS, ROLLED_BACK
+from tests.soak.bad_rows import BadRowWriter
 from tests.soak.tables import (
     ARTICLES,
     CHANGING,
@@ -25,6 +24,7 @@ from tests.soak.tables import (
     Table,
 )
 from tests.soak.texts import long_words, words
+from tests.soak.writer import HOT, MOST_ROWS, ROLLED_BACK
 
 _FEWEST_ROWS = 150
 _SLOW = 8
@@ -56,8 +56,8 @@ them.
 """
 
 
-class Changer(Troublemaker):
-    """A hand that does all that the load does."""
+class Changer(BadRowWriter):
+    """A writer that does all that the load does."""
 
     def _transaction(self, connection: Connection) -> None:
         random = self._random
@@ -218,20 +218,20 @@ _MIX: tuple[tuple[_Change, float], ...] = (
     (Changer.undone, 3),
     (Changer.hold, 1),
     (Changer.truncate, 1.5),
-    (lambda hand, cursor, _: hand.probe(cursor), 12),
+    (lambda writer, cursor, _: writer.probe(cursor), 12),
 )
 _CHANGES = [change for change, _ in _MIX]
 _WEIGHTS = [weight for _, weight in _MIX]
 
 
 class Load:
-    """All hands."""
+    """All writers."""
 
     def __init__(self, dsn: str, seed: int, connections: int = 4) -> None:
-        """Make the hands; they start paused."""
+        """Make the writers; they start paused."""
         self._counts: list[Counter[str]] = [Counter() for _ in range(connections + 1)]
         self._going = threading.Event()
-        self._hands = [
+        self._writers = [
             Changer(dsn, f"{seed}/{i}", self._counts[i], self._going) for i in range(connections)
         ]
         self._burster = Changer(dsn, f"{seed}/burst", self._counts[-1], self._going)
@@ -242,15 +242,15 @@ class Load:
         return sum(self._counts, Counter())
 
     def start(self) -> None:
-        """Start the hands and fill the tables."""
-        for hand in self._hands:
-            hand.start()
+        """Start the writers and fill the tables."""
+        for writer in self._writers:
+            writer.start()
         for _ in range(4):
             self._burster.burst()
         self.resume()
 
     def resume(self) -> None:
-        """Let the hands work."""
+        """Let the writers work."""
         self._going.set()
 
     def burst(self) -> None:
@@ -260,8 +260,8 @@ class Load:
     def pause(self) -> None:
         """Return when every transaction is over."""
         self._going.clear()
-        for hand in self._hands:
-            with hand.busy:
+        for writer in self._writers:
+            with writer.busy:
                 pass
 
     def forget_probes(self) -> None:
@@ -277,9 +277,9 @@ class Load:
         self._burster.cure()
 
     def stop(self) -> None:
-        """End the hands."""
+        """End the writers."""
         self._going.clear()
-        for hand in self._hands:
-            hand.end()
-        for hand in self._hands:
-            hand.join(30)
+        for writer in self._writers:
+            writer.end()
+        for writer in self._writers:
+            writer.join(30)

@@ -19,7 +19,7 @@ from schemas.errors import VectrueError
 from schemas.reports.search import SearchRequest
 from streams.migration.steps import Migrate
 from streams.search.search import Search
-from tests.support.moving import fill, set_up
+from tests.support.migrations import fill, set_up
 from tests.support.waiting import until
 from tests.support.workplace import Workplace
 

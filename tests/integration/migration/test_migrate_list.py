@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import MakeWorkplace
-from tests.support.moving import TO, fill, migrate, states, status, true_tables
+from tests.support.migrations import TO, fill, migrate, states, status, true_tables
 from tests.support.workplace import Workplace
 
 pytestmark = pytest.mark.stack

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from tests.conftest import MakeWorkplace
-from tests.support.moving import (
+from tests.support.migrations import (
     TO,
     columns,
     fill,

@@ -14,7 +14,7 @@ from schemas.reports.search import SearchRequest
 from streams.common import embedders, targets
 from streams.search.search import Search
 from tests.conftest import MakeWorkplace
-from tests.support.moving import (
+from tests.support.migrations import (
     TO,
     columns,
     fill,

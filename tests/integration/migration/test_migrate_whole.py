@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import MakeWorkplace
-from tests.support.moving import TO, columns, fill, migrate, refused, states, true_tables
+from tests.support.migrations import TO, columns, fill, migrate, refused, states, true_tables
 from tests.support.waiting import let_pass, until
 from tests.support.workplace import Workplace
 

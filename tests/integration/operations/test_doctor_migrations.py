@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import MakeWorkplace
-from tests.support.moving import TO, migrate, true_tables
+from tests.support.migrations import TO, migrate, true_tables
 from tests.support.workplace import Workplace
 
 pytestmark = pytest.mark.stack

@@ -1,4 +1,4 @@
-"""A hand of the load: one connection to the database, and what every change of it
+"""A writer of the load: one connection to the database, and what every change of it
 needs.
 """
 
@@ -23,7 +23,7 @@ row follow each other.
 """
 
 
-class Hand(ABC, threading.Thread):
+class Writer(ABC, threading.Thread):
     """One connection and what it does, transaction by transaction."""
 
     def __init__(self, dsn: str, seed: str, changes: Counter[str], going: threading.Event) -> None:
