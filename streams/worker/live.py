@@ -9,46 +9,34 @@ are handled. Each part reads its rows again, the shortest texts come first, and 
 of ordinary texts is one part.
 
 This module is about the events: which rows they mean. What happens to the rows is in
-`streams.worker.live_rows`.
+`streams.worker.live_rows`; rows that have to wait are deferred by
+`streams.worker.deferral`.
 
 Hazard: when a batch raises, none of its events may be acknowledged that was not yielded
 before.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterator, Sequence
 
 from connectors.ports import Clock, Outbox, Store
 from connectors.postgres.setup import origins
 from schemas.errors import PoisonEvent, VectrueError
 from schemas.health import metrics
 from schemas.messages import change
-from schemas.messages.chunk import Deferral, DeferredRow, read_message
+from schemas.messages.chunk import DeferredRow, read_message
 from schemas.messages.dead_letter import Failure
 from schemas.messages.record import Record
 from schemas.rows import key_values as key_text
-from schemas.rows.table import Key
 from schemas.rows.target import Target
 from schemas.settings.sections import DeadLetterSettings, LiveSettings
 from streams.common.retry import RetryPolicy
-from streams.worker.batch import Batch, Hint, Hints, Work
+from streams.worker.batch import Batch, Hint, Hints
 from streams.worker.dead_letter_limit import DeadLetterLimit
+from streams.worker.deferral import RowDeferral, read_deferred
 from streams.worker.live_rows import LiveRows
 from streams.worker.settle import RowSettler
 from streams.worker.watches.shapes import Adaptation, FixedShapes, Shapes
 from streams.worker.watches.wanted import WantedTargets
-
-_LONGEST_DEFERRAL_SECONDS = 30.0
-_MOST_ATTEMPTS = 10**6
-"""A year of them; a message may claim any number."""
-_LONGEST_KEY = 100_000
-"""Characters, of up to six bytes each in JSON."""
-_MOST_TXIDS = 10_000
-"""Of up to ten digits: with the longest key still a record that Kafka takes."""
-_LARGEST_DEFERRAL = 900_000
-"""Bytes. What may be deferred again has to fit into a record as large as a broker takes
-by default.
-"""
 
 
 class Sync:
@@ -95,7 +83,8 @@ class Sync:
         self._settings = settings
         self._labels = frozenset(origins.labels(origin))
         self._dead_letter_limit = dead_letter_limit or DeadLetterLimit(DeadLetterSettings())
-        self._rows = LiveRows(store, settler, clock, retry, settings, self._defer)
+        self._deferral = RowDeferral(store, outbox, clock, retry, settings)
+        self._rows = LiveRows(store, settler, clock, retry, settings, self._deferral.defer)
 
     def renew(self, targets: Sequence[Target]) -> None:
         """Work for these targets from now on.
@@ -182,14 +171,14 @@ class Sync:
             except PoisonEvent as reason:
                 batch.fail(record, reason, "decode")
                 continue
-            if self._wait(row.deferral) > 0:
+            if self._deferral.seconds_left(row.deferral) > 0:
                 not_due.append(row)
                 continue
             for target in targets:
                 hints = due.setdefault(target, {})
                 hint = hints.setdefault(row.key, Hint(deferral=row.deferral))
                 hint.records.append(record)
-                hint.txids.update(self._still_awaited(row.deferral))
+                hint.txids.update(self._deferral.still_awaited(row.deferral))
         # One wait for all of them: live changes share this thread.
         if not_due:
             self._retry.call(self._outbox.send_deferred, not_due)
@@ -211,14 +200,8 @@ class Sync:
             except PoisonEvent:
                 return 0.0
             if isinstance(message, DeferredRow):
-                waits.append(self._wait(message.deferral))
+                waits.append(self._deferral.seconds_left(message.deferral))
         return min(waits, default=0.0)
-
-    def _wait(self, deferral: Deferral) -> float:
-        """Return the seconds until a deferred row is due."""
-        seconds = (deferral.not_before - self._clock.now()).total_seconds()
-        # No worker defers a row for longer: then its clock is wrong.
-        return seconds if 0 < seconds <= _LONGEST_DEFERRAL_SECONDS else 0.0
 
     def _decode(self, batch: Batch) -> dict[Target, Hints]:
         hints: dict[Target, Hints] = {}
@@ -254,62 +237,8 @@ class Sync:
         table = str(event.table) if event is not None and is_ours else ""
         metrics.EVENTS.labels("live", table, "ignored").inc()
 
-    def _defer(self, work: Work, keys: Sequence[Key], early: Collection[Key]) -> None:
-        now = self._clock.now()
-        rows: list[DeferredRow] = []
-        for key in keys:
-            if sum(len(part) for part in key) > _LONGEST_KEY:
-                reason = PoisonEvent(
-                    f"a row of {work.target.table} has to wait, and its key is too long for "
-                    "a message"
-                )
-                for record in work.hints[key].records:
-                    work.batch.fail(record, reason, "defer")
-                continue
-            rows += self._deferral(work, key, now)
-            metrics.DEFERRED.labels("live", "early" if key in early else "locked").inc()
-        self._retry.call(self._outbox.send_deferred, rows)
-
-    def _deferral(self, work: Work, key: Key, now: datetime) -> list[DeferredRow]:
-        """Return the messages that defer a row: more than one where it waits for many
-        transactions.
-        """
-        target, hint = work.target, work.hints[key]
-        attempt, since = 1, now
-        if hint.deferral is not None:
-            attempt = min(hint.deferral.attempt, _MOST_ATTEMPTS) + 1
-            since = min(hint.deferral.since, now)
-        # The exponent is limited too: a row that is locked for a night would raise
-        # OverflowError.
-        pause = self._settings.defer_seconds * 2 ** min(attempt - 1, 32)
-        not_before = now + timedelta(seconds=min(pause, _LONGEST_DEFERRAL_SECONDS))
-        txids = sorted(hint.txids)
-        rows = []
-        for start in range(0, max(1, len(txids)), _MOST_TXIDS):
-            deferral = Deferral(
-                since=since,
-                not_before=not_before,
-                attempt=attempt,
-                txids=tuple(txids[start : start + _MOST_TXIDS]),
-            )
-            rows.append(DeferredRow.of(target, key, deferral))
-        return rows
-
-    def _still_awaited(self, deferral: Deferral) -> tuple[int, ...]:
-        """Return the transactions that a deferred row still waits for."""
-        age = (self._clock.now() - deferral.since).total_seconds()
-        if age < self._settings.defer_limit_seconds or not deferral.txids:
-            return deferral.txids
-        # After so long only those that the server still runs. The others were lost in a
-        # failover: the row is then taken as it is.
-        return tuple(sorted(self._retry.call(self._store.running, deferral.txids)))
-
     def _deferred(self, record: Record) -> tuple[DeferredRow, Sequence[Target]]:
-        if len(record.value or b"") > _LARGEST_DEFERRAL:
-            raise PoisonEvent("it is larger than any deferred row")
-        row = read_message(record.value)
-        if not isinstance(row, DeferredRow):
-            raise PoisonEvent("a chunk of a run is in the deferred topic")
+        row = read_deferred(record)
         target = self._targets.find(row.table, row.column)
         if target is not None:
             return row, [target]

@@ -25,10 +25,10 @@ from connectors.postgres.session import Session
 from schemas.errors import EXIT_RESTART, ConfigurationError, VectrueError
 from schemas.settings.reading import Settings
 from streams.common import logs
+from streams.common.niceness import lower_priority
 from streams.keeper import origin_watch
 from streams.keeper.keeper import open_keeper
 from streams.worker.lanes import LiveLane, ReplayLane, open_live, open_replay
-from streams.worker.niceness import lower_priority
 from streams.worker.runner import leave
 from streams.worker.watches.canary import open_writer
 from streams.worker.watches.positions import HandledPositions

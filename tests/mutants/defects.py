@@ -159,7 +159,7 @@ _OF_THE_WRITE = (
     ),
     Defect(
         "a written row left in quarantine",
-        "connectors/postgres/rows/row_write.py",
+        "connectors/postgres/rows/compare_and_set.py",
         "        if written:\n            done =",
         "        if not mine:\n            done =",
         (f"{STORE}::test_a_success_ends_the_quarantine[postgres]",),
@@ -175,7 +175,7 @@ _OF_THE_LANES = (
     ),
     Defect(
         "a locked or early row forgotten, not deferred",
-        "streams/worker/live.py",
+        "streams/worker/deferral.py",
         "        self._retry.call(self._outbox.send_deferred, rows)\n\n",
         "\n",
         (

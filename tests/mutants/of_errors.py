@@ -25,14 +25,14 @@ OF_ERRORS = (
     ),
     Defect(
         "many refused rows taken for a broken table, without a look at others (D 1)",
-        "connectors/postgres/rows/row_write.py",
+        "connectors/postgres/rows/compare_and_set.py",
         "        taken = other_rows.take(cursor, self._target, self._keys(chosen), vector)\n",
         "        taken = False\n",
         (f"{LOCKED}::test_many_rows_that_are_refused_stop_nobody_where_the_table_takes_others",),
     ),
     Defect(
         "a broken table taken for many refused rows (D 1)",
-        "connectors/postgres/rows/row_write.py",
+        "connectors/postgres/rows/compare_and_set.py",
         "        taken = other_rows.take(cursor, self._target, self._keys(chosen), vector)\n",
         "        taken = True\n",
         (f"{LOCKED}::test_a_table_that_takes_no_row_fills_no_quarantine",),

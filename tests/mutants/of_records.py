@@ -26,7 +26,7 @@ OF_RECORDS = (
     ),
     Defect(
         "a row that waits until a time that somebody made up (F 12)",
-        "streams/worker/live.py",
+        "streams/worker/deferral.py",
         "return seconds if 0 < seconds <= _LONGEST_DEFERRAL_SECONDS else 0.0",
         "return max(0.0, seconds)",
         (f"{ANY}::test_a_row_that_is_to_wait_for_longer_than_any_is_looked_at",),

@@ -1,7 +1,7 @@
 """Rows in quarantine, and what was done about dead letters.
 
 A worker puts rows in with its write (`enter`), and a row that is written leaves again
-(row_write.py). Everything else here is for the operator's commands.
+(compare_and_set.py). Everything else here is for the operator's commands.
 
 Hazard: a row leaves quarantine in the transaction that enters it into the replay
 ledger. A command that is killed afterwards leaves a run that `vectrue replay resume`

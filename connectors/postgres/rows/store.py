@@ -22,9 +22,9 @@ from connectors.ports import Defer, Ledger, Store
 from connectors.postgres import queries
 from connectors.postgres.errors import over_rows
 from connectors.postgres.rows import lengths, own_writes, quarantine
+from connectors.postgres.rows.compare_and_set import RowWrite
 from connectors.postgres.rows.keys import key_arrays
 from connectors.postgres.rows.own_writes import OwnWrites
-from connectors.postgres.rows.row_write import RowWrite
 from connectors.postgres.rows.stages import Stages
 from connectors.postgres.session import Session
 from schemas.errors import PoisonEvent, RowTooSlow, TransientError

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from streams.worker import niceness
+from streams.common import niceness
 
 GROUP = "/proc/self/autogroup"
 SHOW_GROUP = f"from pathlib import Path; print(Path('{GROUP}').read_text().split()[-1:])"
 STEP_BACK = (
-    "import os; from streams.worker.niceness import lower_priority; "
+    "import os; from streams.common.niceness import lower_priority; "
     f"lower_priority(7); print(os.nice(0));{SHOW_GROUP}"
 )
 # A shell's script: the worker is not the leader of the session, and what comes after it
