@@ -376,7 +376,7 @@ def test_a_stack_stays_what_it_is(local: LocalStack, tmp_path: Path) -> None:
     assert local.up() == before
     assert local.is_secure
     plain = LocalStack(tmp_path)
-    plain._state.write(plain._new(secure=False))
+    plain._state_file.write(plain._new(secure=False))
     with pytest.raises(ConfigurationError, match=r"not secure.*vectrue local reset"):
         plain.up(secure=True)
     plain.reset()
