@@ -1,5 +1,4 @@
-"""Who holds what a statement of ours waits for: asked from another connection while the
-statement waits.
+"""Who holds what a statement of ours waits for, asked from another connection.
 
 A statement of `statement.py` has a `Lookout` of its own. All other statements of a
 command are covered by its `Watch`.

@@ -103,8 +103,7 @@ def target_of(info: TableInfo, table: TableSettings, *, model: str, dimensions: 
     """The target of a configured table.
 
     Raises:
-        TargetMismatch: the vector column is missing, has another type, or another
-            length than the model's vectors.
+        TargetMismatch: the vector column is missing, or of another type or length.
     """
     column = info.columns.get(table.column)
     if column is None:

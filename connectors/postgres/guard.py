@@ -1,5 +1,4 @@
-"""Scans that survive any row: if a row's text raises an error, they are repeated around
-such rows.
+"""Scans that survive any row: they are repeated around rows whose text raises an error.
 
 Hazard: the second scan evaluates each text in a function call, which takes several
 times as long (Target).

@@ -1,5 +1,4 @@
-"""The open connections of this process, so that another thread can see and cancel what
-runs in them.
+"""The open connections of this process, for a thread that cancels what runs in them.
 
 psycopg2 blocks in C while a statement runs: a signal handler waits for its end, and a
 process that is killed leaves the statement to the server. The thread that receives the

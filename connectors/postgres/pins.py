@@ -1,5 +1,4 @@
-"""What every session of ours sets, so that the settings of a role, a database or a
-server make no difference.
+"""What every session sets, so that settings of role, database or server do not matter.
 
 `PINNED` has one right value for every session. `LOCALE` and the search path are those
 of the session that ran `init`, recorded in vectrue.installations. So the owner, workers

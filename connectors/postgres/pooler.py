@@ -1,5 +1,4 @@
-"""Whether there is a connection pooler between vectrue and Postgres, and whether it keeps
-a session together.
+"""Whether there is a pooler before Postgres, and whether it keeps a session together.
 
 A pooler in transaction mode gives the server's connection to another client after each
 transaction. What was set in the session then affects the application: timeouts, a

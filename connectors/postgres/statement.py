@@ -1,5 +1,4 @@
-"""Statements that change the database: planned from its state, then run one by one or
-printed as one script.
+"""Statements that change the database: planned from its state, then run or printed.
 
 Each runs in a short transaction of its own under `lock_timeout`. If the lock is not
 free, it is retried after a growing pause, so that no query of the application waits
@@ -63,8 +62,7 @@ def run(session: Session, statement: Statement, *, lock_seconds: float, clock: C
     """Run one statement; retry while a lock is not free.
 
     Raises:
-        TransientError: the lock was not free in any attempt. The message names who held
-            it; the fix says what to repeat.
+        TransientError: the lock was never free; names who held it, and what to repeat.
         ConfigurationError, VectrueError: as `Session`.
     """
 

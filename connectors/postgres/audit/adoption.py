@@ -1,5 +1,4 @@
-"""Adopt vectors that the application made: find those that can be adopted, draw some to
-compare, and write their provenance.
+"""Adopt vectors that the application made: find, draw some, write their provenance.
 
 It works with the rights of the worker's role, and its writes carry an origin of ours.
 
@@ -111,9 +110,7 @@ class Adoption:
         )
 
     def keys(self, target: Target, horizon: Horizon) -> Iterator[Sequence[Key]]:
-        """Keys of all vectors that can be adopted, in pages without neighbouring rows
-        (schemas.messages.chunk.deal).
-        """
+        """Keys of all vectors that can be adopted, in pages without neighbouring rows."""
         keys: list[Key] = []
         for page in self._judged.pages(target, _keys, chosen=_settled(target), horizon=horizon.xid):
             keys += page
@@ -125,9 +122,7 @@ class Adoption:
     def vectors(
         self, target: Target, horizon: Horizon, keys: Sequence[Key]
     ) -> list[tuple[Key, str, Sequence[float], bytes]]:
-        """Key, text, vector and its sha256 of the rows that were not written since they
-        were drawn.
-        """
+        """Key, text, vector and its sha256 of the rows that are as they were drawn."""
         return self._judged.vectors(
             target, keys, "stale_model", chosen=_settled(target), horizon=horizon.xid
         )
@@ -153,6 +148,7 @@ class Adoption:
                 refused,
                 table=str(target.table),
             )
+            # After the write, which takes time, and before the commit.
             self._check_target(cursor, target)
         page.adopted = len(written)
         for position, error in refused.items():

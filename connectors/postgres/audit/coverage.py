@@ -1,5 +1,4 @@
-"""Coverage as the database counts it: rows by state, of the tables in the reader's own
-settings.
+"""Coverage as the database counts it: rows by state, of the reader's own tables.
 
 The rule of each state is that of the view vectrue.coverage (`coverage_of` in
 coverage.sql). The view itself is for people; it has the tables of every settings file.
@@ -83,7 +82,10 @@ def look(session: Session, settings: Settings, tables: Collection[str] | None = 
     kept = counting.kept(session, settings.kafka.topic_prefix)
     if not kept:
         raise schema.unknown()
-    asked = [table for table in settings.tables if tables is None or table.name in tables]
+    asked: list[TableSettings] = []
+    for table in settings.tables:
+        if tables is None or table.name in tables:
+            asked.append(table)
     listed = {str(table.table) for table in settings.tables}
     others = tuple(sorted({name for name, _ in kept} - listed))
     while True:
@@ -131,6 +133,7 @@ def _look(
             counting.require_kept(settings, kept, [table])
             _require_table(session, table.table)
             targets = _targets(session, kept, table)
+            # All columns of a table or none: the second may fail.
             counted += [(_count(session, target), target) for target in targets]
         except ConfigurationError as error:
             unseen[table.name] = error

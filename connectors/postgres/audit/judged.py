@@ -1,7 +1,7 @@
-"""Rows with their state and what else is found about them (`audited` in scan.sql): in
-pages, as a sample, or by key.
+"""Rows with their state and what else is found about them (`audited` in scan.sql).
 
-This is what `verify` and `adopt` have in common; it only reads.
+They are read in pages, as a sample, or by key. This is what `verify` and `adopt` have
+in common; it only reads.
 
 Hazard: pages are fetched from what one scan found, so a row may have another state by
 the time it is used. A caller has to check the state again, in the statement that reads

@@ -1,13 +1,9 @@
-"""The check of all vectors: scan them, draw rows to compare, and delete the hash of
-those that are untrue.
+"""The check of all vectors: scan, draw rows to compare, delete the hash of untrue ones.
 
 It works with the rights of the worker's role.
 
-Hazards:
-- The scan reads every vector, which may be gigabytes. It is one statement, so it holds
-  an old snapshot as long as it runs.
-- Every state is that of the statement's snapshot: a row that is edited meanwhile counts
-  as stale.
+Hazard: the scan reads every vector, which may be gigabytes. It is one statement, so it
+holds an old snapshot as long as it runs.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -57,6 +53,7 @@ class Audit:
             return self._session.rows(query, parameters)
 
         groups = []
+        # As of the snapshot: a row that is edited meanwhile counts as stale.
         for state, findings, rows, samples in guard.around(target, judge):
             keys = tuple(tuple(key) for key in samples)
             groups.append(RowGroup(state, tuple(findings), rows, keys))
@@ -82,9 +79,7 @@ class Audit:
         )
 
     def all_current(self, target: Target) -> Iterator[list[Key]]:
-        """Keys of all rows that count as current, in pages, in the order of the primary
-        key.
-        """
+        """Keys of all rows that count as current, in pages, in the order of the key."""
         yield from self._judged.pages(
             target, lambda rows: queries.for_target("current_keys", target, audited=rows)
         )
@@ -92,14 +87,11 @@ class Audit:
     def vectors(
         self, target: Target, keys: Sequence[Key]
     ) -> list[tuple[Key, str, Sequence[float], bytes]]:
-        """Key, text, vector and the vector's digest of those rows that still count as
-        current, in one statement.
-        """
+        """Key, text, vector and its digest of the rows that still count as current."""
         return self._judged.vectors(target, keys, "current")
 
     def disown_damaged(self, target: Target) -> int:
-        """Delete the hash of vectors that are untrue by the scan's rules, and that a
-        replay would skip.
+        """Delete the hash of untrue vectors that a replay would skip.
 
         Rows that another transaction holds are left alone.
 

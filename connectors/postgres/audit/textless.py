@@ -1,5 +1,6 @@
-"""Rows that have content but no text: their text is NULL because one of the columns it
-reads is NULL (`title || body`).
+"""Rows that have content but no text.
+
+Their text is NULL because one of the columns it reads is NULL (`title || body`).
 
 By the rule of states they are blank, and no search finds them, so every count of blank
 rows says how many of them are such rows. They are looked for only where there are blank
@@ -82,13 +83,17 @@ def look(session: Session, target: Target, *, blank: int, rows: int) -> Textless
 def _count(session: Session, target: Target, none: Textless) -> Textless:
     info = catalog.inspect(session, target.table)
     named = text_check.columns(session, target).get(info.oid)
-    strings = [name for name, column in info.columns.items() if column["category"] == _STRINGS]
+    strings: list[str] = []
+    for name, column in info.columns.items():
+        if column["category"] == _STRINGS:
+            strings.append(name)
     if named is None:
         return none
     # A text that reads whole rows names no column, so all that are not ours may matter.
     columns = named or set(strings) - _ours(target)
     read = sorted(columns, key=lambda name: (target.text.find(name), name))
     content = [name for name in read if name in strings]
+    # One column that is NULL is a row without content, and not a mistake.
     if not content or len(read) < 2:
         return none
     parts = _conditions(target, read, content)
@@ -106,9 +111,7 @@ def _count(session: Session, target: Target, none: Textless) -> Textless:
 def _conditions(
     target: Target, read: Sequence[str], content: Sequence[str]
 ) -> dict[str, sql.Composable]:
-    """The parts of the query `without_text`: which columns are empty, which hold
-    something.
-    """
+    """The parts of the query `without_text`: which columns are empty, and which not."""
     nulls, holes, seen = [], [], []
     for name in read:
         place = sql.Identifier(target.table.schema, target.table.name, name)

@@ -1,5 +1,6 @@
-"""The good-neighbour checks: everything that would break the application, or hide rows,
-is refused before anything is changed; what is merely worth knowing becomes a notice.
+"""The good-neighbour checks: what would break the application, or hide rows.
+
+It is refused before anything is changed; what is merely worth knowing becomes a notice.
 
 Hazard: an UPDATE fails in the application once its table is published by a column list
 that does not cover its replica identity: FULL, or an index on other columns. Such a

@@ -1,16 +1,17 @@
-"""Whether a table's key and replica identity let it be published without breaking the
-application.
+"""Whether a table can be published by its key without breaking the application.
 
 Hazard: an UPDATE fails in the application once a table without replica identity is
 published: no primary key, a deferrable one, REPLICA IDENTITY NOTHING, a dropped index.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from connectors.postgres import catalog
 from connectors.postgres.catalog import TableInfo
 from schemas.errors import ConfigurationError
 from schemas.health.shape import travels
+from schemas.rows.target import KeyColumn
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,20 +47,24 @@ def check(name: str, info: TableInfo, facts: TableFacts) -> None:
             fix="list the tables that hold the rows in [[tables]], or use declarative partitioning",
         )
     catalog.require_key(info, name)
-    # Keys come from events as text, and have to be cast back to the same value.
     for column in info.primary_key:
-        if not travels(column, facts.key_base_types[column.name]):
-            raise ConfigurationError(
-                f"key column {column.name!r} of table {name} is of type {column.type}, whose "
-                "values do not come through capture unchanged",
-                fix="use a key of integers, numeric, text, uuid, boolean, enum, date or timestamp",
-            )
-        if column.name in facts.generated:
-            raise ConfigurationError(
-                f"key column {column.name!r} of table {name} is generated, and generated "
-                "columns are not published",
-                fix="use a key of ordinary columns",
-            )
+        _check_column(name, column, facts)
+
+
+def _check_column(name: str, column: KeyColumn, facts: TableFacts) -> None:
+    # Keys come from events as text, and have to be cast back to the same value.
+    if not travels(column, facts.key_base_types[column.name]):
+        raise ConfigurationError(
+            f"key column {column.name!r} of table {name} is of type {column.type}, whose "
+            "values do not come through capture unchanged",
+            fix="use a key of integers, numeric, text, uuid, boolean, enum, date or timestamp",
+        )
+    if column.name in facts.generated:
+        raise ConfigurationError(
+            f"key column {column.name!r} of table {name} is generated, and generated "
+            "columns are not published",
+            fix="use a key of ordinary columns",
+        )
 
 
 def check_replica_identity(name: str, info: TableInfo, facts: TableFacts) -> None:
@@ -85,16 +90,20 @@ def check_replica_identity(name: str, info: TableInfo, facts: TableFacts) -> Non
         )
     # For a partitioned table the partitions decide, since the writes happen there.
     for part in facts.partitions:
-        # Neither a foreign nor an unlogged table writes to the log.
-        if part["kind"] != "r" or part["persistence"] != "p":
-            raise ConfigurationError(
-                f"partition {part['name']} of table {name} is a foreign or unlogged table, "
-                "which cannot be captured",
-                fix="make it an ordinary table, or detach it",
-            )
-        if part["replica_identity"] == "n":
-            raise ConfigurationError(
-                f"partition {part['name']} of table {name} has REPLICA IDENTITY NOTHING: once "
-                "published, the application's updates would fail",
-                fix=f"ALTER TABLE {part['name']} REPLICA IDENTITY DEFAULT",
-            )
+        _check_partition(name, part)
+
+
+def _check_partition(name: str, part: Mapping[str, str]) -> None:
+    # Neither a foreign nor an unlogged table writes to the log.
+    if part["kind"] != "r" or part["persistence"] != "p":
+        raise ConfigurationError(
+            f"partition {part['name']} of table {name} is a foreign or unlogged table, "
+            "which cannot be captured",
+            fix="make it an ordinary table, or detach it",
+        )
+    if part["replica_identity"] == "n":
+        raise ConfigurationError(
+            f"partition {part['name']} of table {name} has REPLICA IDENTITY NOTHING: once "
+            "published, the application's updates would fail",
+            fix=f"ALTER TABLE {part['name']} REPLICA IDENTITY DEFAULT",
+        )

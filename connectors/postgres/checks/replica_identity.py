@@ -1,5 +1,6 @@
-"""Published tables whose UPDATEs Postgres refuses: the one cost of a publication that no
-setting takes away.
+"""Published tables whose UPDATEs Postgres refuses.
+
+This is the one cost of a publication that no setting takes away.
 
 Hazard: a table that loses its primary key, or a partition without one, has no replica
 identity, and then every UPDATE of the application fails until it has. Only its owner

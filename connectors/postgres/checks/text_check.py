@@ -55,6 +55,19 @@ def look(session: Session, target: Target, oid: int) -> TextFacts:
         text = sql.Literal(target.text)
         cursor.execute(queries.for_target("text_calls", target, bound=False, text_literal=text))
         calls = cursor.fetchall()
+    unsteady, stable = _told_apart(calls)
+    _refuse(target, unsteady)
+    columns = _columns(lines, target)
+    _refuse_own_vector(target, columns.get(oid))
+    others: set[str] = set()
+    for relation, schema, name, *_ in lines:
+        if relation != oid:
+            others.add(f"{schema}.{name}")
+    return TextFacts(columns, tuple(sorted(others)), tuple(stable))
+
+
+def _told_apart(calls: Sequence[tuple[Any, ...]]) -> tuple[list[str], list[str]]:
+    """Calls whose result changes while the row stays, and those of the application."""
     unsteady: list[str] = []
     stable: list[str] = []
     for name, is_unsteady in calls:
@@ -65,14 +78,7 @@ def look(session: Session, target: Target, oid: int) -> TextFacts:
         # beside their arguments, and ours are the same in every session.
         if "." in call.partition("(")[0]:
             stable.append(call)
-    _refuse(target, unsteady)
-    columns = _columns(lines, target)
-    _refuse_own_vector(target, columns.get(oid))
-    others: set[str] = set()
-    for relation, schema, name, *_ in lines:
-        if relation != oid:
-            others.add(f"{schema}.{name}")
-    return TextFacts(columns, tuple(sorted(others)), tuple(stable))
+    return unsteady, stable
 
 
 def columns(session: Session, target: Target) -> dict[int, tuple[str, ...]]:
@@ -105,9 +111,7 @@ def _columns(lines: Sequence[tuple[Any, ...]], target: Target) -> dict[int, tupl
 
 
 def _refuse_own_vector(target: Target, read: tuple[str, ...] | None) -> None:
-    """Refuse a text that reads what a write of its vector sets: it would be another one
-    after each write.
-    """
+    """Refuse a text that reads what a write of its vector sets."""
     if read is None:
         return
     own = (target.column, *target.provenance)
@@ -129,9 +133,8 @@ def _refuse_own_vector(target: Target, read: tuple[str, ...] | None) -> None:
 
 
 def _named(text: str) -> set[str]:
-    """Words within the string literals of a text: names of columns that a whole row is
-    made without.
-    """
+    """Words within the string literals of a text."""
+    # Columns that a whole row is made without are named there.
     words: set[str] = set()
     for literal in re.findall(r"'[^']*'", text):
         words.update(re.findall(r"\w+", literal))

@@ -1,5 +1,4 @@
-"""What a role needs for an expression: the schemas that its names are found in, the
-functions it calls, the columns it reads.
+"""What a role needs for an expression: schemas of its names, functions, columns.
 
 Hazard: a function that is called by another one is not known before it runs;
 PostgreSQL's own message then names it.
@@ -47,8 +46,7 @@ def needed(session: Session, role: str, expressions: Sequence[tuple[str, Target]
             text.
 
     Raises:
-        ConfigurationError: the role may not call a function, and the connected one
-            cannot let it.
+        ConfigurationError: a function may be neither called nor granted.
     """
     # A schema that the role may not use is passed over, and a name in it may then be
     # found in a later one.

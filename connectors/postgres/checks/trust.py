@@ -1,5 +1,6 @@
-"""Whose code would run with whose rights: a superuser runs nothing that a role with
-fewer rights has made.
+"""Whose code would run with whose rights.
+
+A superuser runs nothing that a role with fewer rights has made.
 
 Hazard: a function runs with the rights of the role that calls it, and one that is called
 as another role by SET ROLE takes the rights of the session back with RESET ROLE. So
@@ -22,8 +23,9 @@ SEPARATE = (
 
 
 def guard(connection: Connection) -> None:
-    """Set the search path so that names mean the server's own; as a superuser, refuse a
-    schema vectrue that is not a superuser's.
+    """Set the search path so that names mean the server's own.
+
+    As a superuser, refuse a schema vectrue that is not a superuser's.
 
     Raises:
         ConfigurationError: another role owns it.

@@ -1,11 +1,7 @@
-"""The canary's side of the database: beats written, arrivals noted, and where the slot
-stood meanwhile.
+"""The canary's side of the database: beats, arrivals, where the slot stood meanwhile.
 
-Hazards:
-- The session carries no replication origin: capture leaves out what an origin has
-  labelled, and the canary would never come back.
-- The notes of arrivals are never published: an arrival that came back as an event would
-  be a loop.
+Hazard: the notes of arrivals are never published: an arrival that came back as an event
+would be a loop.
 """
 
 from collections.abc import Sequence
@@ -48,6 +44,8 @@ class CanaryStore:
         Raises:
             TransientError: Postgres does not answer.
         """
+        # Without a replication origin: capture leaves out what one has labelled, and
+        # the canary would never come back.
         parameters = {"prefix": self._prefix, "seconds": every_seconds}
         wait = float(self._session.rows(queries.text("write_canary"), parameters)[0][0])
         # Never 0, which would be a busy loop, and never longer than the period.

@@ -1,11 +1,12 @@
-"""What `vectrue doctor` finds in Postgres, as the worker's own role: the rules are
-those of `init`, asked again.
+"""What `vectrue doctor` finds in Postgres, as the worker's own role.
+
+The rules are those of `init`, asked again.
 
 Hazard: nothing here changes anything. The one object that is made, a temporary view, is
 rolled back.
 """
 
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -79,6 +80,27 @@ def run(session: Session, settings: Settings, wanted: ExpectedModel) -> Checkup:
     refused = replica_identity.by_table(session, settings)
     for table in settings.tables:
         findings += _table(session, table, facts, wanted, tables, refused)
+    findings += _set_up(session, settings, facts, tables, wanted)
+    for name, differences in refused.items():
+        for one in differences:
+            findings.append(problem(f"table {name}", one.sentence, one.fix))
+    own_writes = partial(checkup_capture.own_writes, session, settings, facts)
+    findings += guarded("replication origins", own_writes)
+    seen = witness.read(session, settings)
+    read_slot = partial(checkup_capture.slot, settings, facts, seen)
+    findings += guarded(Needs(settings).slot, read_slot)
+    findings += guarded("heartbeat", partial(checkup_capture.heartbeat, session, settings))
+    return _checkup(session, settings, findings, facts, tables, seen)
+
+
+def _set_up(
+    session: Session,
+    settings: Settings,
+    facts: Server,
+    tables: Sequence[Examined],
+    wanted: ExpectedModel,
+) -> Iterator[CheckResult]:
+    """The lines of what `init` sets up: schema, rights, publication."""
     looks = {
         SCHEMA: partial(checkup_schema.look, session, settings, tables, wanted),
         RIGHTS: partial(checkup_rights.look, session, settings, facts, tables),
@@ -87,16 +109,7 @@ def run(session: Session, settings: Settings, wanted: ExpectedModel) -> Checkup:
         ),
     }
     for check, look in looks.items():
-        findings += guarded(check, look)
-    for name, differences in refused.items():
-        findings += [problem(f"table {name}", one.sentence, one.fix) for one in differences]
-    own_writes = partial(checkup_capture.own_writes, session, settings, facts)
-    findings += guarded("replication origins", own_writes)
-    seen = witness.read(session, settings)
-    read_slot = partial(checkup_capture.slot, settings, facts, seen)
-    findings += guarded(Needs(settings).slot, read_slot)
-    findings += guarded("heartbeat", partial(checkup_capture.heartbeat, session, settings))
-    return _checkup(session, settings, findings, facts, tables, seen)
+        yield from guarded(check, look)
 
 
 def _checkup(
@@ -156,9 +169,7 @@ def _leaving(session: Session, settings: Settings) -> list[str]:
 
 
 def _readable(session: Session, findings: Iterable[CheckResult]) -> Iterator[CheckResult]:
-    """The same findings; what could not be looked at without a right on the schema
-    vectrue follows from that right.
-    """
+    """The same findings, each that a right on the schema vectrue explains marked so."""
     parameters = {"role": session.connection().info.user, "schemas": ["vectrue"]}
     _, unusable, unreadable, _ = session.rows(queries.text("missing_rights"), parameters)[0]
     for one in findings:

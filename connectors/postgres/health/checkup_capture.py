@@ -1,5 +1,6 @@
-"""What `vectrue doctor` says of capture inside Postgres: the publication, replication
-origins, the slot, the heartbeat.
+"""What `vectrue doctor` says of capture inside Postgres.
+
+That is the publication, replication origins, the slot and the heartbeat.
 
 Hazard: the heartbeat is written although nothing is delivered. Whether changes arrive,
 the canary says.
@@ -47,18 +48,29 @@ def publication(
         return
     failing = _failing(settings, tables)
     differing = _differing(session, settings, failing)
+    # Its whole list cannot be compared: it may rightly publish them.
     if failing:
-        # Its whole list cannot be compared: it may rightly publish them.
-        if differing:
-            yield problem(check, "; ".join(differing), INIT, follows=SET_UP)
-        else:
-            follows = [f"table {table}" for table in failing]
-            yield unknown(check, "a table has a problem", follows=follows)
+        yield _of_failing(check, failing, differing)
         return
     left = dict.fromkeys(table for table, _ in others.leaving(session, settings))
     if left:
         yield from _of_another_file(check, list(left), differing)
         return
+    yield from _to_do(session, settings, tables, differing)
+
+
+def _of_failing(check: str, failing: Sequence[TableName], differing: Sequence[str]) -> CheckResult:
+    if differing:
+        return problem(check, "; ".join(differing), INIT, follows=SET_UP)
+    follows = [f"table {table}" for table in failing]
+    return unknown(check, "a table has a problem", follows=follows)
+
+
+def _to_do(
+    session: Session, settings: Settings, tables: Sequence[Examined], differing: Sequence[str]
+) -> Iterator[CheckResult]:
+    """What `init` would change about the publication."""
+    name, check = settings.postgres.publication, Needs(settings).publication
     columns = settings.postgres.publication_columns
     statements, _ = capture.publication(session, name, tables, columns=columns)
     if columns == "keys":
@@ -74,7 +86,11 @@ def publication(
 def _failing(settings: Settings, tables: Sequence[Examined]) -> list[TableName]:
     """The configured tables that are not sound."""
     sound = {examined.target.table for examined in tables}
-    return [table.table for table in settings.tables if table.table not in sound]
+    failing: list[TableName] = []
+    for table in settings.tables:
+        if table.table not in sound:
+            failing.append(table.table)
+    return failing
 
 
 def _differing(session: Session, settings: Settings, failing: Sequence[TableName]) -> list[str]:

@@ -25,8 +25,7 @@ _LONGEST_INDEXED = 2_000
 
 
 def look(session: Session, table: TableSettings, made: tuple[str, int]) -> Iterator[CheckResult]:
-    """Compare the declared length, the length of what rows hold and what the model
-    makes; and say whether an index serves searches.
+    """Compare the declared length with the rows' and the model's; look at the indexes.
 
     Args:
         session: any connection that may read the table.

@@ -41,17 +41,22 @@ def look(
         yield _missing(others, SET_UP)
     if ledger:
         yield _missing(ledger, (*SET_UP, SCHEMA))
+    yield from _too_much(session, facts)
+    if not lacking and len(tables) == len(settings.tables):
+        yield ok(RIGHTS, f"role {facts.role} has what a worker needs")
+    elif not lacking:
+        follows = [f"table {table.name}" for table in settings.tables]
+        yield unknown(RIGHTS, "a table has a problem", follows=follows)
+
+
+def _too_much(session: Session, facts: Server) -> Iterator[CheckResult]:
+    """Functions that others have made, where the role is a superuser."""
     for function, owner in session.rows(queries.text("function_of_others"), {"role": facts.role}):
         said = (
             f"{facts.role} is a superuser: {function} of role {owner}, once a text calls "
             "it, runs as one"
         )
         yield warning("rights", said, trust.SEPARATE)
-    if not lacking and len(tables) == len(settings.tables):
-        yield ok(RIGHTS, f"role {facts.role} has what a worker needs")
-    elif not lacking:
-        follows = [f"table {table.name}" for table in settings.tables]
-        yield unknown(RIGHTS, "a table has a problem", follows=follows)
 
 
 def _lacking(

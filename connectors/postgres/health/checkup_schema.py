@@ -1,5 +1,4 @@
-"""What `vectrue doctor` says of the configured tables and of the schema vectrue: what
-`init` would do.
+"""What `vectrue doctor` says of the configured tables and of the schema vectrue.
 
 Hazard: a right or a table that is missing explains other lines; each line names what
 it follows from, so that one cause is said once.
@@ -78,25 +77,14 @@ def table(
         ConfigurationError: what is wrong with it.
         TransientError: Postgres does not answer.
     """
-    name = f"table {configured.name}"
-    columns = catalog.inspect(session, configured.table).columns
-    # Another length than the model's is a finding of its own.
-    declared = int(columns.get(configured.column, {}).get("typmod", -1))
     try:
-        examined = neighbour.examine(
-            session,
-            configured,
-            facts,
-            worker=facts.role,
-            model=wanted.model_id or "",
-            changing=False,
-            dimensions=declared if declared > 0 else wanted.dimensions,
-        )
+        examined = _examined(session, configured, facts, wanted)
     except ConfigurationError:
         if configured.table in refused:
             return
         raise
     found.append(examined)
+    name = f"table {configured.name}"
     key = ", ".join(column.name for column in examined.target.key)
     yield ok(name, f"key {key}; the text is valid; no row is hidden from role {facts.role}")
     for notice in examined.notices:
@@ -104,6 +92,23 @@ def table(
     for statement in schema.provenance(session, examined):
         lacking = f"lacks columns ({statement.description})"
         yield problem(name, lacking, INIT, follows=[FOUNDED])
+
+
+def _examined(
+    session: Session, configured: TableSettings, facts: Server, wanted: ExpectedModel
+) -> Examined:
+    columns = catalog.inspect(session, configured.table).columns
+    # Another length than the model's is a finding of its own.
+    declared = int(columns.get(configured.column, {}).get("typmod", -1))
+    return neighbour.examine(
+        session,
+        configured,
+        facts,
+        worker=facts.role,
+        model=wanted.model_id or "",
+        changing=False,
+        dimensions=declared if declared > 0 else wanted.dimensions,
+    )
 
 
 def look(
@@ -163,9 +168,8 @@ def _settled(
 
 
 def _is_behind(session: Session, target: Target, wanted: ExpectedModel) -> bool:
-    """Whether it is yet to follow other columns to the settings' model, which the line
-    about its length says.
-    """
+    """Whether it is yet to follow other columns to the settings' model."""
+    # The line about its length says so.
     asked = {"table": str(target.table), "column": target.column}
     ways = migration.read(session, finished=True)
     for model, *_ in session.rows(queries.text("wanted_target"), asked):

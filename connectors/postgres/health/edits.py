@@ -33,6 +33,7 @@ def note(session: Session, prefix: str, worker: str, edit: Difference | None) ->
             (prefix, worker),
         )
         return
+    # It counts for as long as the server has this connection.
     values = {"prefix": prefix, "worker": worker, "sentence": edit.sentence, "fix": edit.fix}
     session.rows(queries.text("note_edit"), values)
 

@@ -1,5 +1,4 @@
-"""The keeper's side of the database: who is the keeper, when rows were last looked at,
-which rows are stale.
+"""The keeper's side of the database: who it is, when it looked, which rows are stale.
 
 Hazard: the lock belongs to the connection. After a failure it is asked for on another
 connection, and another process may hold it by then: so `is_mine` is asked before each
@@ -51,8 +50,7 @@ class KeeperStore:
         self._is_mine = False
 
     def is_mine(self) -> bool:
-        """Whether this process is the keeper of the installation; takes the lock when
-        it is free.
+        """Whether this process is the keeper; takes the lock when it is free.
 
         Raises:
             TransientError: Postgres does not answer; the lock is then lost.

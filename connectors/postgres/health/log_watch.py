@@ -1,8 +1,7 @@
-"""Whether this is still the log that capture was set up on, and the connector's offset
-belongs to it.
+"""Whether this is still the log that capture was set up on, and that the offset is of.
 
-Hazard: positions move while they are asked. The slot is asked before the connector, and
-the end of the log after it, so that a connector that works never looks wrong.
+Hazard: positions move while they are asked. The order of the questions sees to it that
+a connector that works never looks wrong.
 """
 
 from collections.abc import Mapping
@@ -97,27 +96,37 @@ def of_connector(session: Session, settings: Settings, said: ConnectorAnswer) ->
     if said.config is None:
         return []
     name, read = settings.connector, ConnectorSource.of(said.config)
-    recorded = installation.mine(session, settings)
-    database = installation.log_identity(session).database_name
-    host, port = settings.connect.database_host, settings.connect.database_port
-    if recorded is not None:
-        host, port = host or recorded.host, port or recorded.port
-    wanted = ConnectorSource(host or read.host, port or read.port, database, settings.slot)
-    if not read.is_database_of(wanted):
-        sentence = (
-            f"connector {name} reads {read.where}, not {wanted.where}: changes here are not "
-            "captured"
-        )
-        return [Difference(sentence, INIT)]
-    if read.slot != wanted.slot:
-        sentence = f"connector {name} reads replication slot {read.slot}, not {wanted.slot}"
-        return [Difference(sentence, INIT)]
+    wanted = _wanted_source(session, settings, read)
+    another = _reads_another(name, read, wanted)
+    if another is not None:
+        return [Difference(another, INIT)]
     # The end of the log last: an offset beyond it belongs to another log.
     end = int(session.rows(queries.text("log_end"))[0][0])
-    wrong = LogPositions(said.offset, said.slot_before, end).wrong(database, settings.slot)
+    wrong = LogPositions(said.offset, said.slot_before, end).wrong(wanted.database, settings.slot)
     if said.offset is None or wrong is None:
         return []
     sentence = (
         f"the stored offset {shown(said.offset)} of connector {name} {wrong}: changes are skipped"
     )
     return [Difference(sentence, INIT)]
+
+
+def _wanted_source(session: Session, settings: Settings, read: ConnectorSource) -> ConnectorSource:
+    """What the connector should read; host and port are its own if none is known."""
+    recorded = installation.mine(session, settings)
+    database = installation.log_identity(session).database_name
+    host, port = settings.connect.database_host, settings.connect.database_port
+    if recorded is not None:
+        host, port = host or recorded.host, port or recorded.port
+    return ConnectorSource(host or read.host, port or read.port, database, settings.slot)
+
+
+def _reads_another(name: str, read: ConnectorSource, wanted: ConnectorSource) -> str | None:
+    if not read.is_database_of(wanted):
+        return (
+            f"connector {name} reads {read.where}, not {wanted.where}: changes here are not "
+            "captured"
+        )
+    if read.slot != wanted.slot:
+        return f"connector {name} reads replication slot {read.slot}, not {wanted.slot}"
+    return None

@@ -1,6 +1,6 @@
 """When a worker last looked after an installation (vectrue.rounds).
 
-Hazard: a look that takes long is noted before it begins, or it would seem to be missed.
+Hazard: a look that takes long is noted before it begins.
 """
 
 from connectors.postgres import queries
@@ -43,6 +43,7 @@ def note(
     Raises:
         TransientError, ConfigurationError: as `begin`.
     """
+    # What takes long is noted before it begins, or it would seem to be missed.
     parameters = {"prefix": prefix, "what": what, "every": every, "doing": doing}
     session.rows(queries.text("note_round"), parameters)
 

@@ -1,5 +1,4 @@
-"""What a table's rows are stored in, so that rows that came or changed without an event
-are noticed.
+"""What a table's rows are stored in, to notice rows that came without an event.
 
 Logical decoding sees no DDL: a partition that is attached, a table that is rewritten
 (ALTER COLUMN TYPE … USING), swapped by a rename, restored, unlogged for a while or

@@ -1,5 +1,4 @@
-"""What is remembered of topics: their ids, and how far their events are handled
-(vectrue.topics).
+"""What vectrue.topics remembers: ids of topics, and how far their events are handled.
 
 Hazard: `handled` never goes back for one topic, whatever a group's offsets do: an event
 that was handled once stays handled. Where it does go back, the database lost what it
@@ -75,8 +74,9 @@ class TopicNotes:
         self._session.rows(queries.text("note_handled"), values)
 
     def lock(self, role: str) -> Callable[[], None] | None:
-        """Take the lock that lets one worker of a role begin at a time; it ends with
-        the session at the latest.
+        """Take the lock that lets one worker of a role begin at a time.
+
+        It ends with the session at the latest.
 
         Returns:
             what gives it back; None while another worker holds it.

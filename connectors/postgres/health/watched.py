@@ -8,7 +8,7 @@ Hazards:
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from psycopg2.extensions import connection as Connection
@@ -60,14 +60,10 @@ def read(session: Session, settings: Settings) -> Shape:
     for configured in settings.tables:
         if configured.table not in wanted:
             wanted[configured.table] = _wanted(session, settings, configured.table)
-    columns: set[str] = set()
-    for vectors in wanted.values():
-        for names in vectors:
-            columns.update(names)
     parameters = {
         "schemas": [table.schema for table in wanted],
         "names": [table.name for table in wanted],
-        "columns": sorted(columns),
+        "columns": _names(wanted.values()),
         "publication": settings.postgres.publication,
         "slot": settings.slot,
     }
@@ -75,15 +71,24 @@ def read(session: Session, settings: Settings) -> Shape:
     role, database, lines, publication, slot = session.rows(queries.text("watched"), parameters)[0]
     shapes: list[TableShape] = []
     for line in lines or []:
-        columns_of = wanted[TableName(line["schema"], line["name"])]
-        shapes.append(_table(line, columns_of))
+        shape = _table(line, wanted[TableName(line["schema"], line["name"])])
+        shapes.append(_with_trouble(session, settings.tables, shape))
     return Shape(
         role,
         database,
-        tables=tuple(_with_trouble(session, settings.tables, shape) for shape in shapes),
+        tables=tuple(shapes),
         publication=publication and _publication(publication),
         slot=slot and SlotShape(*slot),
     )
+
+
+def _names(wanted: Iterable[WatchedColumns]) -> list[str]:
+    """All names of the columns, each once."""
+    columns: set[str] = set()
+    for vectors in wanted:
+        for names in vectors:
+            columns.update(names)
+    return sorted(columns)
 
 
 def _publication(found: dict[str, Any]) -> PublicationShape:

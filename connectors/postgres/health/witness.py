@@ -1,5 +1,4 @@
-"""The database's side of what green is judged by: the canary, the slot's movement,
-looks, differences, who looks.
+"""The database's side of what green is judged by: canary, slot, looks, differences.
 
 Hazard: a part that cannot be read is unknown and says why; it never looks like one that
 is well.
@@ -55,10 +54,7 @@ def read(session: Session, settings: Settings, *, compare: bool = True) -> Witne
     pending, looks_error = _asked(lambda: looks.pending(session, settings.kafka.topic_prefix))
     looked, rounds_error = _asked(lambda: rounds.read(session, settings))
     edited, edits_error = _asked(lambda: edits.read(session, settings.kafka.topic_prefix))
-    different: list[Difference] | None = []
-    compare_error = None
-    if compare:
-        different, compare_error = _asked(lambda: _differences(session, settings))
+    different, compare_error = _asked(lambda: _differences(session, settings) if compare else [])
     return Witness(
         canary or _of(settings, error=error),
         slot=replace(seen, standstill_seconds=still[0] if still else None),

@@ -114,23 +114,27 @@ def enter_chunks(
         return []
     # Another command may enter another column of the run, and take the same numbers.
     cursor.execute(queries.text("enter_replay"))
+    # Numbers go on over all columns of the run.
     cursor.execute(queries.text("last_chunk"), {"run": str(run)})
     (last,) = cursor.fetchone() or (0,)
     chunks, lines = [], []
     for number, part in enumerate(deal(keys, size), last + 1):
-        chunk = Chunk(
-            run=run,
-            number=number,
-            table=target.table,
-            column=target.column,
-            model=target.model,
-            keys=part,
-        )
-        chunks.append(chunk)
+        chunks.append(_chunk(run, number, target, part))
         table, encoded = str(target.table), json.dumps(part)
         lines.append((str(run), number, table, target.column, target.model, encoded, len(part)))
     execute_values(cursor, queries.text("add_chunk"), lines)
     return chunks
+
+
+def _chunk(run: UUID, number: int, target: Target, keys: Sequence[Key]) -> Chunk:
+    return Chunk(
+        run=run,
+        number=number,
+        table=target.table,
+        column=target.column,
+        model=target.model,
+        keys=tuple(keys),
+    )
 
 
 def give_way(cursor: Cursor, columns: Sequence[str], request: Request) -> None:

@@ -1,12 +1,8 @@
-"""Which rows a run is about: their keys, page by page, a survey of them, and keys that
-come from a file.
+"""Which rows a run is about: their keys, a survey of them, and keys from a file.
 
-Hazards:
-- `--where` goes into a query as is, in brackets of its own. `check_where` keeps it from
-  becoming more than one condition (expressions.py), so it must have passed before any
-  other function here gets the request.
-- `--where` may call a function that writes, so these queries run in read-only
-  transactions.
+Hazard: `--where` goes into a query as is, in brackets of its own. `check_where` keeps it
+from becoming more than one condition (expressions.py), so it must have passed before
+any other function here gets the request.
 """
 
 from collections.abc import Callable, Sequence
@@ -88,6 +84,7 @@ def _beyond(target: Target) -> sql.Composed:
     """Whether a row comes after the key in the parameters c0, c1, ..."""
     bounds = []
     for i, column in enumerate(target.key):
+        # Cast to the type of its column: as text 10 would come before 9.
         bound = sql.SQL("%(c{})s::{}")
         bounds.append(bound.format(sql.SQL(str(i)), sql.SQL(column.type)))
     return queries.for_target("after_cursor", target, bounds=sql.SQL(", ").join(bounds))
@@ -120,22 +117,24 @@ def survey(
     """
     facts = relation_facts(session, target)
     share = 1.0 if exact else min(1.0, sample_bytes / max(1, facts.heap_bytes))
-    sample: sql.Composable = sql.SQL("")
-    if share < 1.0:
-        sample = sql.SQL("TABLESAMPLE SYSTEM ({})").format(sql.Literal(100 * share))
-    parts: dict[str, Any] = {"sample": sample, "filters": _filters(target, request)}
+    parts: dict[str, Any] = {"sample": _sample(share), "filters": _filters(target, request)}
     parameters: dict[str, object] = {"model": target.model, "since": request.since}
     lines = _around(
         target,
         request,
         lambda t: _read(session, queries.for_target("survey", t, **parts), parameters),
     )
-    scale = 1 / share
-    found = lines[0][0]
+    scale, found = 1 / share, lines[0][0]
+    # TABLESAMPLE takes whole pages, so the share of rows differs from the one asked.
     if share < 1.0 and facts.rows and request.is_whole and found:
-        # TABLESAMPLE takes whole pages, so the share of rows differs from the one asked.
         scale = facts.rows / found
     return _survey(lines, scale, exact=share == 1.0)
+
+
+def _sample(share: float) -> sql.Composable:
+    if share < 1.0:
+        return sql.SQL("TABLESAMPLE SYSTEM ({})").format(sql.Literal(100 * share))
+    return sql.SQL("")
 
 
 def _survey(lines: list[tuple[Any, ...]], scale: float = 1.0, *, exact: bool = True) -> Survey:
@@ -151,7 +150,7 @@ def relation_facts(session: Session, target: Target) -> RelationFacts:
     parameters = {"table": queries.table(target.table).as_string(session.connection())}
     heap, rows, indexes, vectors = session.rows(queries.text("relation_facts"), parameters)[0]
     if rows is not None and rows < 0:
-        # never analysed
+        # Below 0 where a part was never analysed.
         rows = None
     return RelationFacts(
         heap_bytes=int(heap), rows=rows, indexes=int(indexes), vector_index=bool(vectors)
@@ -159,8 +158,7 @@ def relation_facts(session: Session, target: Target) -> RelationFacts:
 
 
 def check_where(session: Session, target: Target, request: Request, named: str = "--where") -> None:
-    """Have Postgres parse and plan the whole enumeration with the operator's condition,
-    in a read-only transaction.
+    """Have Postgres plan the enumeration with the condition, in a read-only transaction.
 
     Args:
         session: of the role that will evaluate it.
@@ -170,8 +168,7 @@ def check_where(session: Session, target: Target, request: Request, named: str =
 
     Raises:
         VectrueError: it is not a condition on this table, or more than one.
-        ConfigurationError: the role may not read what it names; with the grant that is
-            missing.
+        ConfigurationError: the role may not read what it names; with the grant.
     """
     if request.where is None:
         return
@@ -322,6 +319,7 @@ def _around(
 ) -> list[tuple[Any, ...]]:
     try:
         return guard.around(target, read)
+    # The text is guarded: what is refused here is the operator's condition.
     except RowRefused as error:
         if request.where is None:
             raise

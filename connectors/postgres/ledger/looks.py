@@ -1,8 +1,8 @@
-"""Tables whose changes may have been missed: the keeper has to look at all their rows,
-and commands report them until it has.
+"""Tables whose changes may have been missed: the keeper has to look at all their rows.
 
-Hazard: a look that is asked for again while the keeper is looking stays, so that
-changes in between are seen too.
+Commands report them until it has.
+
+Hazard: a look that is asked for again while the keeper is looking stays.
 """
 
 from collections.abc import Iterable
@@ -45,8 +45,7 @@ def asking(session: Session, prefix: str, tables: Iterable[TableName], reason: s
 
 
 def forgetting(session: Session, prefix: str, tables: Iterable[TableName]) -> list[Statement]:
-    """Statements of `init` that delete the looks at tables that leave the installation,
-    since no keeper would end them.
+    """Statements of `init` that delete the looks at tables that leave the installation.
 
     Args:
         session: connection of the role that runs `init`.
@@ -56,6 +55,7 @@ def forgetting(session: Session, prefix: str, tables: Iterable[TableName]) -> li
     names = _names(tables)
     query = sql.SQL("DELETE FROM vectrue.looks WHERE prefix = {} AND table_name = {}")
     statements = []
+    # No keeper would end them.
     for look in pending(session, prefix):
         name = str(look.table)
         if name in names:
@@ -90,11 +90,12 @@ def done(session: Session, prefix: str, table: TableName, asked_at: datetime) ->
         session: connection of the keeper.
         prefix: kafka.topic_prefix of the installation.
         table: which.
-        asked_at: as the look had it; a later one stays.
+        asked_at: as the look had it.
 
     Raises:
         TransientError: Postgres does not answer.
     """
+    # With its time: a later one stays, so that changes in between are seen too.
     session.rows(
         queries.text("end_look"), {"prefix": prefix, "table": str(table), "asked_at": asked_at}
     )

@@ -1,12 +1,10 @@
-"""The command's side of the ledger: create runs, enter their chunks, steer them, and
-read how far they are.
+"""The command's side of the ledger: create, steer and read runs, enter their chunks.
 
 The worker's side, advancing a chunk with its vectors, is in rows/store.py.
 
 Hazard: a chunk enters the ledger with its keys in the transaction that moves the
 cursor, and is sent afterwards. So a command killed at any point may leave chunks that
-were never sent, which the next run of the command sends, but never a gap. Two commands
-on one run cannot both enter a page: the cursor is compared when it moves.
+were never sent, which the next run of the command sends, but never a gap.
 """
 
 from collections.abc import Iterator, Sequence
@@ -62,9 +60,7 @@ class RunLedger:
         return entering.runs_of(self._session.rows(queries.text("replays"), asked))
 
     def in_the_way(self, columns: Sequence[str], request: Request) -> Run | None:
-        """An unfinished run that has one of these columns and does not give way to this
-        request.
-        """
+        """An unfinished run with one of these columns that does not give way."""
         found = self.find(columns=columns, unfinished=True, limit=MOST_RUNS)
         return entering.in_the_way(found, request)
 
@@ -82,6 +78,7 @@ class RunLedger:
     def give_way(self, columns: Sequence[str], request: Request) -> None:
         """End the keeper's runs over these columns, where a person asks for a run."""
         with self._session.transaction() as cursor:
+            # Until the commit, no other command can enter a run over these columns.
             cursor.execute(queries.text("enter_replay"))
             entering.give_way(cursor, columns, request)
 
@@ -103,12 +100,10 @@ class RunLedger:
     def enumerate(
         self, run: UUID, scope: Scope, request: Request, chunk_size: int
     ) -> Iterator[list[Chunk]]:
-        """Go through a column's keys in the order of the primary key and enter them as
-        chunks.
+        """Go through a column's keys in their order, and enter them as chunks.
 
         Yields:
-            the chunks just entered, to be sent: at most PAGE_CHUNKS, of about the same
-            size.
+            the chunks just entered, to be sent: at most PAGE_CHUNKS, of about one size.
 
         Raises:
             Taken: another command does it.
@@ -120,6 +115,7 @@ class RunLedger:
             after = keys[-1] if keys else before
             last = len(keys) < limit
             with self._session.transaction() as cursor:
+                # With the cursor as it was: two commands cannot both enter a page.
                 moved = entering.place(run, target)
                 moved.update(cursor=_array(after), before=_array(before), enumerated=last)
                 cursor.execute(queries.text("move_cursor"), moved)
@@ -222,8 +218,7 @@ class RunLedger:
         return found
 
     def measured_rate(self, target: Target) -> tuple[str, float] | None:
-        """How fast one worker was in the last run that embedded rows of this column with
-        this model.
+        """How fast one worker was in the last run of this column with this model.
 
         Runs that ever had a rate limit do not count, nor does time without a chunk.
 

@@ -1,9 +1,7 @@
-"""What depends on a vector column: Postgres refuses to drop the column or change its type
-meanwhile, or drops both.
+"""What depends on a vector column: it blocks a drop or another type, or is dropped too.
 
 Views, functions with a parsed body and triggers know a column by number: after a swap
-they continue to read the old vectors. What depends on a view comes before the view, so
-that the statements can be run in the order given.
+they continue to read the old vectors. The statements can be run in the order given.
 
 Hazard: indexes are left out (`twins`), and so is what the catalogue does not know: a
 function whose body is text, a foreign table of another database.
@@ -84,6 +82,7 @@ def of_columns(session: Session, oid: int, columns: Sequence[str]) -> list[Depen
         _show_schemas(cursor)
         cursor.execute(queries.text("dependents"), {"oid": oid, "columns": list(columns)})
         lines = cursor.fetchall()
+    # In the order found: what depends on a view comes before the view.
     found: dict[Dependent, None] = {}
     for kind, name, drops, shows, blocks in lines:
         found[Dependent(kind, name, drops, shows, blocks)] = None
@@ -107,5 +106,6 @@ def of_row_type(session: Session, oid: int) -> list[Dependent]:
 
 
 def _show_schemas(cursor: Cursor) -> None:
-    """Have Postgres write names with their schema, also those of the search path."""
+    """Have Postgres write names with their schema."""
+    # Postgres leaves out a schema that is in the search path.
     cursor.execute("SET LOCAL search_path = ''")

@@ -1,11 +1,9 @@
-"""The database's side of a migration of vector columns: its state, and the statements
-of each step.
+"""The database's side of a migration of vector columns: its state and its statements.
 
 Hazards:
 - Every step is planned from the current state, so that running a killed step again
   finishes it.
-- A step is one transaction over all tables of its scope (`together`): columns, indexes,
-  targets, quarantine, the view that counts and the state move together or not at all.
+- A step is one transaction over all tables of its scope (`together`).
 - Views and functions with a parsed body know a column by number, and stay with the old
   column.
 """
@@ -130,8 +128,6 @@ def freeze(session: Session, target: Target, *, frozen: bool) -> Statement:
 def analyze(session: Session, target: Target) -> Statement | None:
     """Update the planner's statistics about a column's vectors.
 
-    The planner expects no rows from a column that was empty when it was last analysed.
-
     Returns:
         None where the statistics say that most rows have a model.
     """
@@ -143,6 +139,7 @@ def analyze(session: Session, target: Target) -> Statement | None:
     share = session.rows(queries.text("null_share"), asked)[0][0]
     if share is not None and share < _MOSTLY_NULL:
         return None
+    # The planner expects no rows from a column that was empty when it was analysed.
     body = sql.SQL("ANALYZE {}").format(queries.table(target.table))
     return Statement(f"analyze {target.table}", render(session, body))
 
@@ -158,8 +155,7 @@ def freeze_later(session: Session, made: ColumnMigration) -> Statement:
 def together(
     session: Session, tables: Iterable[TableName], steps: Sequence[Statement]
 ) -> Statement:
-    """Several steps as one transaction, which takes every lock before it changes
-    anything.
+    """Several steps as one transaction, which locks everything before it changes it.
 
     Args:
         session: of the tables' owner.
@@ -171,13 +167,18 @@ def together(
     locked = sorted(set(tables))
     parts = []
     if locked:
-        names = sql.SQL(", ").join([queries.table(table) for table in locked])
+        shown: list[sql.Composable] = []
+        for table in locked:
+            shown.append(queries.table(table))
+        names = sql.SQL(", ").join(shown)
         lock = sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(names)
         parts.append(render(session, lock))
     what: dict[str, None] = {}
     for step in steps:
         parts.append(step.sql)
         what[step.description] = None
+    # Columns, indexes, targets, quarantine, the view and the state move together, or
+    # not at all.
     return Statement(", ".join(what), _joined(parts))
 
 
@@ -244,8 +245,7 @@ def forget(session: Session, made: ColumnMigration) -> Statement:
 def refill(
     session: Session, target: Target, made: ColumnMigration, vector_schema: str
 ) -> Statement:
-    """Roll back an offline migration: empty the column again, for vectors of the old
-    model, and create the indexes it had.
+    """Roll back an offline migration: empty the column again, and create its indexes.
 
     Args:
         session: of the table's owner.
@@ -255,8 +255,9 @@ def refill(
     """
     old = replace(made, to_model=made.from_model, to_dimensions=made.from_dimensions)
     parts = [empty(session, target, old, vector_schema).sql]
-    # On an empty column CREATE INDEX takes a moment.
-    parts += [names.definition.replace(" ON ONLY ", " ON ", 1) for names in made.indexes]
+    for names in made.indexes:
+        # On an empty column it takes a moment, with the partitions too.
+        parts.append(names.definition.replace(" ON ONLY ", " ON ", 1))
     parts.append(_moved(session, target, MigrationState.ROLLED_BACK))
     what = f"empty {made.name}, make it vector({made.from_dimensions}) again"
     return Statement(what, _joined(parts))
@@ -265,9 +266,8 @@ def refill(
 def empty(
     session: Session, target: Target, migration: ColumnMigration, vector_schema: str
 ) -> Statement:
-    """Start an offline migration: drop the indexes, empty the column and change its
-    length.
-    """
+    """Start an offline migration: drop the indexes, empty and resize the column."""
+    # Before the length changes: Postgres would rebuild an index, or refuse its length.
     drops = twins.drops(session, catalog.inspect(session, target.table).oid, target.column)
     body = render(
         session,
@@ -327,8 +327,6 @@ def _joined(parts: Iterable[str]) -> str:
 
 
 def _bare(made: ColumnMigration) -> Target:
-    """The served column, for statements that name it and read nothing.
-
-    Neither key nor text is looked up, so that this works whatever state the table is in.
-    """
+    """The served column, for statements that name it and read nothing."""
+    # Without a look at the table, so that this works whatever state it is in.
     return Target(made.table, made.column, "NULL", (), made.to_model, made.to_dimensions)

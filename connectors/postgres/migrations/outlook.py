@@ -1,13 +1,10 @@
-"""What `migrate plan` asks Postgres: sizes, owners, functions that mention a column,
-and room on the disk.
+"""What `migrate plan` asks Postgres: sizes, owners, functions and room on the disk.
 
 Hazards:
 - Nothing here writes, and the workers' role may ask all of it; what that role may not
   know is None.
 - A table with partitions holds nothing itself: its size and rows are those of its
   partitions.
-- SQL cannot tell free space. It is known only where this machine sees the server's data
-  directory, and that directory is that server's.
 """
 
 import re
@@ -57,10 +54,8 @@ def owner(session: Session, oid: int, of: Dependent) -> str:
 
 
 def mentioning(session: Session, word: str) -> list[tuple[str, str]]:
-    """Functions whose source mentions a word, with their owners.
-
-    They may mean a column of another table.
-    """
+    """Functions whose source mentions a word, with their owners."""
+    # A source is text to the server: it may mean a column of another table.
     pattern = rf"(^|[^[:alnum:]_$]){re.escape(word)}($|[^[:alnum:]_$])"
     lines = session.rows(queries.text("naming_functions"), {"word": pattern})
     return [(name, whose) for name, whose in lines]
@@ -100,6 +95,7 @@ def free_bytes(session: Session, spaces: tuple[int, ...]) -> int | None:
     place = of_database
     if spaces[0]:
         place = session.rows("SELECT pg_tablespace_location(%s)", (spaces[0],))[0][0]
+    # SQL cannot tell free space; here the data directory is this machine's.
     try:
         return shutil.disk_usage(place or directory).free
     except OSError:

@@ -1,5 +1,6 @@
-"""The statements that are left until every index of a column under way has its twin, in
-an order that Postgres accepts.
+"""The statements that are left until every index of a column under way has its twin.
+
+They are in an order that Postgres accepts.
 
 A table without partitions takes `CREATE INDEX CONCURRENTLY`. One with partitions does
 not: it gets a frame first (`CREATE INDEX ... ON ONLY`, without rows, in a moment), then
@@ -122,6 +123,7 @@ class _Planner:
         there = self._there(table, carried)
         if table.kind == "p":
             return self._framed(table, index, carried, frame or _first(there))
+        # A part without parts of its own that is INVALID: no build makes it valid.
         if frame is not None:
             raise _stuck(frame.name, table)
         steps, free = [], []
@@ -165,9 +167,7 @@ class _Planner:
         return name, steps
 
     def _there(self, table: _Table, carried: Definition) -> list[Index]:
-        """What is on this table already and has the right definition, the valid ones
-        first.
-        """
+        """What is on this table already, rightly defined; the valid ones first."""
         wanted = carried.identity(self._found.new)
         place = (table.oid, None, None)
         found = []
@@ -206,7 +206,10 @@ class _Planner:
             is_used = other.valid or other.building or other.framed or other.oid in self._used
             if is_here and not is_used and other not in there:
                 found.append(other)
-        return found + [other for other in there if not other.valid]
+        for other in there:
+            if not other.valid:
+                found.append(other)
+        return found
 
     def _wished(self, table: _Table, index: Index | None) -> str:
         if index is None:

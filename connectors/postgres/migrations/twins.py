@@ -1,5 +1,4 @@
-"""The indexes of a column under way, and which of them has a twin on the other column,
-as the catalogue has it now.
+"""The indexes of a column under way, and which of them has a twin on the other column.
 
 Hazards:
 - Nothing is remembered between two steps, since others may create, drop and rename
@@ -124,9 +123,7 @@ class IndexTwins:
 
 
 def read(session: Session, oid: int, columns: Sequence[str]) -> list[Index]:
-    """The indexes that read one of these columns of the table with this oid, or of its
-    partitions.
-    """
+    """The indexes of the table with this oid, and its partitions, on these columns."""
     with trial(session) as cursor:
         # With every name qualified, a definition means the same in every session.
         cursor.execute("SET LOCAL search_path = ''")
@@ -181,10 +178,18 @@ def standing(session: Session, made: ColumnMigration) -> IndexTwins:
         new=new,
         wanted=needed,
         twins=twins,
-        invalid=tuple(index for index in (*of_old, *theirs) if index.is_invalid),
+        invalid=_invalid(*of_old, *theirs),
         of_old=tuple(of_old),
         of_new=tuple(theirs),
     )
+
+
+def _invalid(*indexes: Index) -> tuple[Index, ...]:
+    found: list[Index] = []
+    for index in indexes:
+        if index.is_invalid:
+            found.append(index)
+    return tuple(found)
 
 
 def vectors(made: ColumnMigration) -> tuple[Vectors, Vectors]:
@@ -289,6 +294,7 @@ def _matched(
         twin = _twin(index, free, old, new)
         found.append(twin)
         if twin is not None:
+            # Its parts too: they are covered by it, and no twins of their own.
             claimed |= with_parts(twin, others)
     return tuple(found)
 

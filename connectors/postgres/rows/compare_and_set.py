@@ -1,5 +1,7 @@
-"""One attempt to write rows, within its transaction: locks, compare-and-set, and what
-the table's own constraints and triggers make of it.
+"""One attempt to write rows, within its transaction.
+
+It locks, compares and sets, and sees what the table's own constraints and triggers make
+of it.
 
 Hazard: rows are named by their position among the updates. Positions are what the
 queries call `our_ord`, and start at 0; only `lock_rows` counts from 1.
@@ -168,12 +170,10 @@ class RowWrite:
         return [int(ord_) for (ord_,) in self._cursor.fetchall()]
 
     def _takes_others(self, chosen: Sequence[int]) -> bool:
-        """Whether the table takes the first of these vectors for a row beside these.
-
-        Nothing of the trial stays.
-        """
+        """Whether the table takes the first of these vectors for a row beside these."""
         cursor = self._cursor
         vector: sql.Composable = sql.SQL("NULL")
+        # Nothing of the trial stays, the staged vector included.
         cursor.execute("SAVEPOINT vectrue_vector")
         if self._updates[chosen[0]].vector is not None:
             first = chosen[:1]

@@ -45,6 +45,7 @@ def image(ordinals: Sequence[int], vectors: Vector) -> io.BytesIO:
     lines["fields"] = 2
     lines["ordinal_size"] = 4
     lines["ordinal"] = ordinals
+    # Bytes: the two int16 of a vector, and its numbers.
     lines["vector_size"] = 4 + 4 * dimensions
     lines["length"] = dimensions
     lines["values"] = vectors

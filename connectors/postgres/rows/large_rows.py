@@ -1,5 +1,4 @@
-"""The largest row of the configured tables, to explain the failure of a connector that
-met an event that was too large.
+"""The largest row of the configured tables, to explain an event that was too large.
 
 Hazards:
 - A task that ran out of memory does not say over which event. The largest row is a

@@ -1,5 +1,4 @@
-"""How long the vectors of a column are, its indexes, and one sentence for every error
-about a wrong length.
+"""How long a column's vectors are, its indexes, and one sentence for a wrong length.
 
 Hazard: an explanation asks the database again, after the failed transaction has ended.
 """
@@ -42,15 +41,13 @@ def read(session: Session, target: Target, made: tuple[str, int] | None) -> Colu
     Args:
         session: any connection that may read the table.
         target: table, column and key.
-        made: name and dimensions of the settings' model; None where that does not
-            matter.
+        made: name and dimensions of the settings' model; None if they do not matter.
 
     Raises:
         ConfigurationError: the table does not exist.
     """
     declared, held, indexes = _facts(session, target)
-    found = _wanted(session, target)
-    model, dimensions = (found.model, found.dimensions) if found else (None, None)
+    model, dimensions = _wanted(session, target)
     is_open = _is_open(session, target)
     name, makes = made or (None, None)
     onward, back = _ways(session)
@@ -79,11 +76,15 @@ def _facts(session: Session, target: Target) -> tuple[Any, ...]:
     return session.rows(query, {"oid": oid, "column": target.column})[0]
 
 
-def _wanted(session: Session, target: Target) -> Wanted | None:
+def _wanted(session: Session, target: Target) -> tuple[str | None, int | None]:
+    """The wanted model and its dimensions; None where nothing is wanted."""
     if not schema.exists(session, "vectrue.targets"):
-        return None
+        return None, None
     lines = session.rows(queries.text("wanted_target"), wanted.place(target))
-    return Wanted._make(lines[0]) if lines else None
+    if not lines:
+        return None, None
+    found = Wanted._make(lines[0])
+    return found.model, found.dimensions
 
 
 def _is_open(session: Session, target: Target) -> bool:

@@ -1,5 +1,4 @@
-"""Whether a table takes a vector at all, tried on other rows than those it refused, and
-rolled back.
+"""Whether a table takes a vector at all, tried on other rows than those it refused.
 
 When a table refuses many rows at once, there are two explanations. Each of these rows
 may be refused for a reason of its own, as in an archive whose trigger forbids updates.
@@ -50,9 +49,11 @@ def _is_taken(cursor: Cursor, query: sql.Composable, parameters: dict[str, objec
         cursor.execute(query, parameters)
         return bool(cursor.fetchall())
     except psycopg2.Error:
+        # A lost connection says nothing about the row.
         if cursor.connection.closed:
             raise
         return False
     finally:
+        # After an error the server takes nothing but the end of the savepoint.
         if not cursor.connection.closed:
             cursor.execute("ROLLBACK TO SAVEPOINT vectrue_trial; RELEASE SAVEPOINT vectrue_trial")

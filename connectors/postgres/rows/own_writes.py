@@ -1,15 +1,12 @@
-"""Transactions that write vectors or their provenance, labelled as ours so that capture
-can leave them out.
+"""Transactions that write vectors or their provenance, labelled as ours for capture.
 
 The label is a replication origin. It is set for the length of the transaction only, as
 `session_replication_role` is (`SET LOCAL`). So a worker that is killed leaves neither
 to the client that gets the server's connection next: DISCARD ALL, which a pooler in
 session mode runs between clients, resets everything but an origin.
 
-Hazards:
-- ROLLBACK does not undo an origin, so each end of the transaction resets it.
-- An origin belongs to one transaction at a time. If all are in use, capture sees the
-  write, which costs one look-up.
+Hazard: an origin belongs to one transaction at a time. If all are in use, capture sees
+the write, which costs one look-up.
 """
 
 from collections.abc import Iterator
@@ -69,6 +66,7 @@ class OwnWrites:
                 try:
                     cursor = stack.enter_context(self._session.transaction(self._frame(number)))
                 except VectrueError as error:
+                    # Another transaction has it at this moment: the next one is tried.
                     if isinstance(error.__cause__, errors.ObjectInUse):
                         continue
                     if not isinstance(error.__cause__, _NONE_TO_HAVE):
@@ -89,8 +87,8 @@ class OwnWrites:
             return Frame(begin=begin)
         name = origins.labels(self._settings.origin)[number].replace("'", "''")
         label = f"SELECT pg_replication_origin_session_setup('{name}')"
-        # In the message that ends the transaction, so that no failure in between leaves
-        # the origin in the session.
+        # ROLLBACK does not undo an origin, so each end resets it: in the message that
+        # ends the transaction, so that no failure in between leaves it in the session.
         return Frame(
             begin=f"{begin}; {label}",
             commit=f"COMMIT; {_RESET}",

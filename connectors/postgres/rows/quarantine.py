@@ -3,10 +3,9 @@
 A worker puts rows in with its write (`enter`), and a row that is written leaves again
 (compare_and_set.py). Everything else here is for the operator's commands.
 
-Hazard: a row leaves quarantine in the transaction that enters it into the replay
-ledger. A command that is killed afterwards leaves a run that `vectrue replay resume`
-finishes, and a row that counts as missing or stale, so no row is forgotten. Until then
-the run holds the column: `vectrue replay run` and the keeper leave it alone.
+Hazard: a command that is killed after `enter_replay` leaves a run that `vectrue replay
+resume` finishes, and a row that counts as missing or stale. Until then the run holds the
+column: `vectrue replay run` and the keeper leave it alone.
 """
 
 import json
@@ -106,12 +105,13 @@ def leave(session: Session, table: str, column: str, keys: Sequence[Key]) -> Non
 def enter_replay(
     session: Session, target: Target, keys: Sequence[Key], chunk_size: int
 ) -> UUID | None:
-    """Take rows out of quarantine and enter them as a run, in one transaction.
+    """Take rows out of quarantine and enter them as a run.
 
     Returns:
         the run, to be sent; None if an unfinished run has the column, and the rows are
         still in quarantine.
     """
+    # In one transaction with the ledger, so that no row is forgotten between the two.
     with session.transaction() as cursor:
         run = entering.create_keys(cursor, target, keys, chunk_size)
         if run is not None:

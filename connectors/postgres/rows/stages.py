@@ -31,12 +31,13 @@ class Stages:
     def ensure(self, target: Target) -> None:
         """Create the staging table of a column unless this connection has it.
 
-        Call it before the transaction that writes: a rollback would drop the table.
+        Call it before the transaction that writes.
 
         Raises:
             TransientError: Postgres does not answer.
         """
         self._session.connection()
+        # A temporary table ends with its connection.
         key = (self._session.generation, target.name)
         if key in self._names:
             return
@@ -44,6 +45,7 @@ class Stages:
         name = f"{queries.ours(target)}vectrue_{len(self._names)}"
         identifier = sql.Identifier(name)
         query = queries.for_target("stage", target, bound=False, stage=identifier)
+        # In a transaction of its own: a rollback of the write would drop the table.
         self._session.rows(query)
         self._names[key] = name
 
@@ -64,6 +66,7 @@ class Stages:
         Raises:
             TransientError: the connection was renewed since `ensure`.
         """
+        # The connection may have been renewed since `ensure`: a new one has no tables.
         name = self._names.get((self._session.generation, target.name))
         if name is None:
             raise TransientError("the connection was renewed while a write began")

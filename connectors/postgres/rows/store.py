@@ -1,5 +1,4 @@
-"""The store: rows out, vectors in, with the compare-and-set that makes a stale write
-impossible.
+"""The store: rows out, vectors in, by a compare-and-set that refuses stale writes.
 
 One write is one transaction: lock what is free (never waiting), stage the vectors by
 binary COPY, run one UPDATE whose WHERE holds the hash of the text that was embedded and
@@ -50,8 +49,9 @@ _LATER = (Written.LOCKED, Written.AGAIN)
 
 
 class _RowsLocked(Exception):
-    """Rows of a chunk have to be deferred before the others are written: another
-    transaction holds them, or a trigger gave them another text.
+    """Rows of a chunk have to be deferred before the others are written.
+
+    Another transaction holds them, or a trigger gave them another text.
     """
 
     def __init__(self, keys: set[Key]) -> None:
@@ -165,6 +165,7 @@ class PostgresStore(Store, Ledger):
                     rows.run()
                     outcome = rows.outcome
                     locked = {key for key, written in outcome.items() if written in _LATER}
+                    # Before the ledger counts: it must not count a row that is lost.
                     if locked and defer is not None:
                         raise _RowsLocked(locked)
                     outcome.update(dict.fromkeys(deferred, Written.LOCKED))
@@ -244,6 +245,7 @@ def _advance(
             counts[name] += 1
     parameters = {**asdict(progress), "run": str(progress.run), **counts}
     cursor.execute(queries.text("advance_chunk"), parameters)
+    # Another delivery of the chunk has moved it meanwhile.
     if cursor.rowcount != 1:
         raise LedgerConflict(
             f"chunk {progress.run}/{progress.number} is no longer at {progress.start} keys"

@@ -1,13 +1,11 @@
-"""Rows whose write the table itself refuses, found within the transaction, so that the
-other rows are written.
+"""Rows whose write the table itself refuses, found so that the others are written.
 
 A constraint, a trigger or a policy of the application may refuse one row of an UPDATE;
 a trigger may also wait for a lock. Halves are tried, each under a savepoint, until the
 rows at fault are alone.
 
-Hazard: a broken trigger refuses everything, and must not fill the quarantine with a
-whole table. So if none of eight or more rows is taken, it is an error of the table,
-unless the table takes other rows (other_rows.py).
+Hazard: a broken trigger refuses everything. So if none of eight or more rows is taken,
+it is an error of the table, unless the table takes other rows (other_rows.py).
 """
 
 from collections.abc import Callable, Sequence
@@ -62,6 +60,7 @@ def in_halves(
     """
     before = len(refused)
     written = _halve(cursor, work, chosen, refused)
+    # A broken trigger must not fill the quarantine with a whole table.
     is_suspect = len(refused) - before == len(chosen) >= _BROKEN_TABLE_ROWS
     if not is_suspect or any(may_pass(error) for error in refused.values()):
         return written
@@ -74,9 +73,8 @@ def in_halves(
 
 
 def may_pass(error: psycopg2.Error) -> bool:
-    """Whether the row may be taken later: a lock was not free, or a trigger asks for a
-    retry of the transaction.
-    """
+    """Whether the row may be taken later."""
+    # Class 40: a trigger asks for a retry of the transaction.
     is_rollback = conditions.is_raised(error) and (error.pgcode or "").startswith("40")
     # A context means that a function waited: for a lock of its own, not of the row.
     is_locked = error.pgcode == errorcodes.LOCK_NOT_AVAILABLE and bool(error.diag.context)

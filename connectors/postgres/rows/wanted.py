@@ -1,8 +1,7 @@
 """What the database wants in a vector column: which model, and vectors of which text.
 
-Hazard: a settings file may name another text than the database wants. A command that
-went on would report on other rows than the workers see, so `resolve` refuses it, for
-every reader.
+Hazard: a settings file may name another text than the database wants. `resolve` refuses
+it, for every reader.
 """
 
 from typing import NamedTuple
@@ -10,6 +9,7 @@ from typing import NamedTuple
 from psycopg2.extensions import cursor as Cursor
 
 from connectors.postgres import catalog, queries
+from connectors.postgres.catalog import TableInfo
 from connectors.postgres.session import Session
 from schemas.errors import ConfigurationError, TargetMismatch
 from schemas.rows.target import Target
@@ -57,19 +57,24 @@ def resolve(session: Session, table: TableSettings) -> tuple[Target, bool]:
         )
     here = found[0]
     target = catalog.target_of(info, table, model=str(here.model), dimensions=int(here.dimensions))
+    # A command that went on would report on other rows than the workers see.
     if here.text_digest != target.text_digest.hex():
         raise TargetMismatch(
             f"{target.name} wants vectors of another text than [[tables]] text of {table.name} "
             "says",
             fix="correct the text, or run `vectrue init` to want this one from now on",
         )
+    _require_provenance(info, target, table.name)
+    catalog.check_text(session, target)
+    return target, bool(here.frozen)
+
+
+def _require_provenance(info: TableInfo, target: Target, name: str) -> None:
     for column in target.provenance:
         if column not in info.columns:
             raise ConfigurationError(
-                f"table {table.name} has no column {column}", fix="run `vectrue init`"
+                f"table {name} has no column {column}", fix="run `vectrue init`"
             )
-    catalog.check_text(session, target)
-    return target, bool(here.frozen)
 
 
 def lines(session: Session, table: TableSettings, column: str) -> list[Wanted]:

@@ -53,7 +53,10 @@ def sweep(session: Session, seconds: float) -> bool:
 
 
 def _line(one: LoggedSearch) -> tuple[Any, ...]:
-    hits = [{"table": hit.table, "key": hit.key, "similarity": hit.similarity} for hit in one.hits]
+    hits: list[dict[str, Any]] = []
+    for hit in one.hits:
+        hits.append({"table": hit.table, "key": hit.key, "similarity": hit.similarity})
+    # Postgres cannot store a NUL.
     text = None if one.text is None else one.text.replace("\x00", "\ufffd")
     kept = json.dumps(hits, ensure_ascii=False)
     times = one.timings

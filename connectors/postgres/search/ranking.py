@@ -1,12 +1,7 @@
-"""Read for a comparison: texts, and the nearest rows of one column, exactly or by its
-vector index.
+"""Read for a comparison: texts, and nearest rows, exactly or by a vector index.
 
-Hazards:
-- On a small table the planner reads every row although there is an index. So each way
-  has a connection of its own, whose settings leave the planner no other; `uses` says
-  whether it took it.
-- pgvector returns no more rows from an HNSW index than hnsw.ef_search, which is left at
-  the server's value.
+Hazard: pgvector returns no more rows from an HNSW index than hnsw.ef_search, which is
+left at the server's value.
 """
 
 import json
@@ -59,6 +54,8 @@ def session(dsn: str, way: str = EXACT, *, prefix: str | None = None) -> Session
 
     def setup(opened: Connection) -> None:
         with opened.cursor() as cursor:
+            # On a small table the planner reads every row although there is an index:
+            # the settings leave it no other way.
             cursor.execute(f"SET default_transaction_read_only = on; {_PLANS[way]}")
             cursor.execute(queries.text("add_operators"))
 
@@ -86,8 +83,14 @@ def missing(reading: Session, target: Target, keys: Sequence[Key]) -> list[Key]:
         PoisonEvent: one is not a value of the key columns' types.
     """
     lines = reading.rows(queries.for_target("with_text", target.guard()), key_arrays(keys))
-    found = {place for (place,) in lines}
-    return [key for place, key in enumerate(keys, 1) if place not in found]
+    found: set[int] = set()
+    for (place,) in lines:
+        found.add(place)
+    lacking: list[Key] = []
+    for place, key in enumerate(keys, 1):
+        if place not in found:
+            lacking.append(key)
+    return lacking
 
 
 def searchable(reading: Session, target: Target) -> Searchable:

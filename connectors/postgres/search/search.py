@@ -1,8 +1,7 @@
 """Nearest rows by cosine distance, among those that the wanted model embedded.
 
-Hazard: an approximate index looks at a bounded number of rows. With a condition, or
-among many vectors of another model, it may find too few. Then every row is read, in the
-same transaction.
+Hazard: an approximate index looks at a bounded number of rows. If it finds too few,
+every row is read, in the same transaction.
 """
 
 import json
@@ -82,15 +81,23 @@ def nearest(
         ModelMoved: a migration has given the column's name to vectors of another model.
         WrongLength: the column holds vectors of another length.
     """
+    condition = _condition(request, only)
+    lines = guard.around(target, lambda t: _nearest(session, t, query, request, condition))
+    least = -math.inf if request.min_similarity is None else request.min_similarity
+    hits: list[Hit] = []
+    for line in lines:
+        hit = _hit(target, line)
+        # This leaves out NaN, the similarity to a zero vector.
+        if hit.similarity >= least:
+            hits.append(hit)
+    return hits
+
+
+def _condition(request: SearchRequest, only: Condition | None) -> sql.Composable:
     conditions = [only] if only else []
     if request.where:
         conditions.append(enumeration.condition(request.where))
-    condition = sql.SQL(" AND ").join(conditions) if conditions else sql.SQL("true")
-    lines = guard.around(target, lambda t: _nearest(session, t, query, request, condition))
-    hits = [_hit(target, line) for line in lines]
-    least = -math.inf if request.min_similarity is None else request.min_similarity
-    # This leaves out NaN, the similarity to a zero vector.
-    return [hit for hit in hits if hit.similarity >= least]
+    return sql.SQL(" AND ").join(conditions) if conditions else sql.SQL("true")
 
 
 def uses_index(session: Session, target: Target, limit: int) -> bool:
@@ -143,6 +150,8 @@ def _nearest(
         ((schema, *_),) = cursor.fetchall()
         distance = _distance(target, schema)
         lines = _search(cursor, target, condition, distance, parameters, exact=request.exact)
+        # With a condition, or among many vectors of another model, an index may find
+        # too few.
         if len(lines) < request.limit and not request.exact and _has_index(session, target):
             lines = _search(cursor, target, condition, distance, parameters, exact=True)
         return lines

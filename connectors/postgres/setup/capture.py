@@ -1,12 +1,7 @@
-"""What `init` sets up for capture inside Postgres: replication origins, the
-publication, the heartbeat row, the slot.
+"""What `init` sets up for capture: origins, publication, heartbeat row, slot.
 
-Hazards:
-- The slot comes last and before the connector: everything written after it is captured,
-  and everything before it is counted in the report.
-- A slot that is older than its publication cannot be read (the publication is looked up
-  as of each change), so a slot is created again together with a publication that was
-  missing.
+Hazard: the slot comes last and before the connector: everything written after it is
+captured, and everything before it is counted in the report.
 """
 
 from collections.abc import Mapping, Sequence
@@ -80,7 +75,10 @@ def origins(session: Session, prefix: str, server: Server) -> tuple[list[Stateme
         the statements that make what is missing, and a notice where the role may not.
     """
     names, may_create = session.rows(queries.text("origins"))[0]
-    missing = [name for name in origin_rules.made(prefix) if name not in names]
+    missing: list[str] = []
+    for name in origin_rules.made(prefix):
+        if name not in names:
+            missing.append(name)
     # Without the mark alone, nothing of ours comes back.
     is_only_mark = missing == [f"{prefix}_{origin_rules.MARK}"]
     if not missing or (not may_create and is_only_mark):
@@ -93,7 +91,10 @@ def origins(session: Session, prefix: str, server: Server) -> tuple[list[Stateme
         )
         return [], [notice]
     one = sql.SQL("SELECT pg_replication_origin_create({})")
-    create = sql.SQL(";\n").join(one.format(sql.Literal(name)) for name in missing)
+    calls: list[sql.Composed] = []
+    for name in missing:
+        calls.append(one.format(sql.Literal(name)))
+    create = sql.SQL(";\n").join(calls)
     what = f"create the replication origins {', '.join(missing)}"
     return [Statement(what, render(session, create))], []
 
@@ -197,7 +198,8 @@ def slot(
         reason = "the server has removed the log it needs"
     elif too_large:
         reason = "an event was too large for Kafka Connect"
-    # A slot that is older than its publication cannot be read.
+    # A slot that is older than its publication cannot be read: the publication is
+    # looked up as of each change.
     elif new_publication:
         reason = "its publication was gone"
     else:
@@ -220,6 +222,8 @@ def _new_slot(session: Session, settings: Settings, server: Server, *, founded: 
     if not founded:
         return SlotPlan((create,), (), made=True, replaced=False)
     gone = f"replication slot {name} was gone"
+    # After the slot: a transaction that has written cannot create one, and what comes
+    # later is captured.
     asked = ask_all(session, settings, gone)
     notice = f"{gone} and is created again: {GAP}"
     return SlotPlan((create, asked), (notice,), made=True, replaced=False)
@@ -255,18 +259,15 @@ def _require_usable(name: str, server: Server, plugin: str | None, database: str
 
 
 def ask_all(session: Session, settings: Settings, reason: str) -> Statement:
-    """Have the keeper look at all rows of all tables.
-
-    Run it after the slot: a transaction that has written cannot create one, and what
-    comes later is captured.
-    """
+    """Have the keeper look at all rows of all tables. Run it after the slot."""
     tables = [table.table for table in settings.tables]
     return looks.asking(session, settings.kafka.topic_prefix, tables, reason)
 
 
 def unlisted(tables: Sequence[Examined]) -> list[str]:
-    """A notice for each table that cannot be published by its key alone, where
-    `publication_columns` is "keys".
+    """A notice for each table that cannot be published by its key alone.
+
+    Ask where `publication_columns` is "keys".
     """
     notices: list[str] = []
     for examined in tables:
@@ -297,6 +298,6 @@ def _entry(
     for examined in tables:
         if examined.target.table == table:
             # In the order of the key, which a set does not keep.
-            key = lists.identifiers(column.name for column in examined.target.key)
+            key = lists.identifiers([column.name for column in examined.target.key])
             return sql.SQL("{} ({})").format(name, key)
     raise LookupError(table)

@@ -1,5 +1,7 @@
-"""What counts rows in the database: a function for each installation, made of the
-queries in vectrue.counted, and the view vectrue.coverage over all of them, for people.
+"""What counts rows in the database, for people.
+
+A function for each installation, made of the queries in vectrue.counted, and the view
+vectrue.coverage over all of them.
 
 Hazards:
 - No command reads function or view, but counts the tables of its own settings by the
@@ -151,8 +153,7 @@ def plan(
     leaving: Iterable[VectorColumn] = (),
     dead: Sequence[str] = (),
 ) -> list[Statement]:
-    """The installation's function and the view, where they are missing or count
-    something else.
+    """The installation's function and the view, where they are missing or differ.
 
     Args:
         session: connection of the role that makes the changes.
@@ -200,7 +201,10 @@ def plan(
 
 def _drops(session: Session, functions: Sequence[str]) -> list[str]:
     drop = sql.SQL("DROP FUNCTION {}()")
-    return [render(session, drop.format(sql.Identifier("vectrue", one))) for one in functions]
+    drops: list[str] = []
+    for one in functions:
+        drops.append(render(session, drop.format(sql.Identifier("vectrue", one))))
+    return drops
 
 
 def _queries(known: Sequence[CountedColumn], prefix: str) -> dict[VectorColumn, str]:
@@ -297,7 +301,9 @@ def _forgotten(session: Session, dead: Sequence[str]) -> list[str]:
 
 def _view(session: Session, functions: Sequence[str]) -> str:
     call = sql.SQL("SELECT * FROM {}()")
-    calls = [call.format(sql.Identifier("vectrue", name)) for name in functions]
+    calls: list[sql.Composed] = []
+    for name in functions:
+        calls.append(call.format(sql.Identifier("vectrue", name)))
     # Replaced rather than dropped: what was granted on the view stays.
     view = sql.SQL("CREATE OR REPLACE VIEW vectrue.coverage AS {}")
     return render(session, view.format(sql.SQL(" UNION ALL ").join(calls)))

@@ -1,5 +1,4 @@
-"""The rights of the worker's role: what its statements need on exactly the columns they
-touch, and nothing else.
+"""The rights of the worker's role: what its statements need, and nothing else.
 
 It owns nothing and cannot delete a row, read a column of the application that is
 neither key nor text, or write one that is not a vector or its provenance. Only what is
@@ -22,6 +21,7 @@ from connectors.postgres.session import Session
 from connectors.postgres.setup import lists
 from connectors.postgres.setup.score_rights import WorkerExpression
 from connectors.postgres.statement import Statement, render
+from schemas.rows.target import Target
 
 _TRIGGERS_OFF = "session_replication_role"
 _COSTS = "the worker's own writes come back as events, which costs one key look-up each"
@@ -89,9 +89,7 @@ def plan(
     Returns:
         the statements, and a notice for each right that the granting role cannot grant.
     """
-    named = [(f"the text of table {one.target.table}", one.target) for one in tables]
-    named += [(one.what, one.target) for one in asked]
-    needed = text_rights.needed(grantee.session, grantee.role, named)
+    needed = text_rights.needed(grantee.session, grantee.role, _named(tables, asked))
     schemas = {*needed.schemas, *_schemas(server, tables)}
     statements = _database(grantee, server, schemas, schema_changes=schema_changes)
     if needed.functions:
@@ -112,6 +110,18 @@ def plan(
         statements += triggers
         notices += more
     return statements, notices
+
+
+def _named(
+    tables: Sequence[Examined], asked: Sequence[WorkerExpression]
+) -> list[tuple[str, Target]]:
+    """Every expression that the role evaluates, with what it is called in a sentence."""
+    named: list[tuple[str, Target]] = []
+    for examined in tables:
+        named.append((f"the text of table {examined.target.table}", examined.target))
+    for one in asked:
+        named.append((one.what, one.target))
+    return named
 
 
 def _schemas(server: Server, tables: Sequence[Examined]) -> set[str]:
@@ -181,7 +191,11 @@ def _lacking(grantee: Grantee, examined: Examined, right: str, columns: Sequence
     lacking = grantee.lacking(info.oid, columns, right)
     # No one has a right on a column that is only planned yet.
     lacking |= set(columns) - {*info.columns, *SYSTEM_COLUMNS}
-    return [column for column in dict.fromkeys(columns) if column in lacking]
+    found: list[str] = []
+    for column in dict.fromkeys(columns):
+        if column in lacking:
+            found.append(column)
+    return found
 
 
 def _relations(
@@ -193,6 +207,7 @@ def _relations(
         schema, name, every = lines[0]
         lacking = grantee.lacking(oid, columns or every, "SELECT")
         if lacking:
+            # In the order of the table, which a set does not keep.
             names = [column for column in every if column in lacking]
             grant = grantee.grant(
                 f"read {what} in {schema}.{name}",

@@ -1,5 +1,6 @@
-"""What `init` set up, and on which log: the row of vectrue.installations, written by
-`init`, compared by all others.
+"""What `init` set up, and on which log: the row of vectrue.installations.
+
+`init` writes it, all others compare it.
 
 Hazard: a dump, a copy of a database and a restore bring this row along. It then names
 another log than the one it stands in, which is how such a move is noticed.
@@ -104,8 +105,7 @@ def publication_owner(session: Session, publication: str) -> str | None:
 
 
 def differences(session: Session, settings: Settings) -> list[Difference]:
-    """Say where the publication is another role's than `init` recorded, or another
-    installation's as well.
+    """Say where the publication is another role's now, or another installation's too.
 
     Raises:
         TransientError: Postgres does not answer.

@@ -1,5 +1,6 @@
-"""The search path and locale that `init` gives to every session: taken from its own,
-recorded, and built into the view.
+"""The search path and locale that `init` gives to every session.
+
+They are taken from its own, recorded, and built into the view.
 
 Hazard: the next role that runs `init` gives its own. Where that is another path, texts
 may mean something else, so `init` reports it.
@@ -32,6 +33,7 @@ def own(session: Session, worker: str) -> dict[str, str]:
         worker: role of the workers; schemas that it cannot be let use are left out.
     """
     with session.cursor() as cursor:
+        # A RESET gives the value that the role, database or server has.
         cursor.execute("; ".join(f"RESET {name}" for name in (pins.PATH, *pins.LOCALE)))
         cursor.execute(_VISIBLE)
         ((visible,),) = cursor.fetchall()

@@ -139,7 +139,10 @@ def leaves_out(config: Mapping[str, str] | None) -> bool:
 def without_filter(config: Mapping[str, str]) -> dict[str, str]:
     """The configuration of a connector that passes on what has an origin."""
     name, value = FILTER
-    rest = [part for part in config.get(name, "").split(";") if part not in ("", value)]
+    rest: list[str] = []
+    for part in config.get(name, "").split(";"):
+        if part not in ("", value):
+            rest.append(part)
     kept = dict(config)
     kept.pop(name, None)
     if rest:

@@ -1,5 +1,6 @@
-"""Other installations in the same database, and what `init` must not take from them, or
-from its own by a file that lists less.
+"""Other installations in the same database, and what `init` must not take from them.
+
+Nor may a file that lists less take something from its own.
 
 Hazard: a copy of a database brings the lines of its installations along. An
 installation is at work here while its replication slot belongs to this very database;
@@ -46,13 +47,7 @@ def read(session: Session, settings: Settings) -> list[OtherInstallation]:
     Raises:
         TransientError: Postgres does not answer.
     """
-    recorded: dict[str, Installation] = {}
-    kept: dict[str, set[str]] = {}
-    for one in installation.read(session):
-        recorded[one.prefix] = one
-        kept[one.prefix] = set()
-    for line in counting.read(session):
-        kept.setdefault(line.prefix, set()).add(line.table)
+    recorded, kept = _recorded(session)
     # A copy of a database brings the lines along, and not the slots.
     slots = {name for (name,) in session.rows(queries.text("own_slots"))}
     kept.pop(settings.kafka.topic_prefix, None)
@@ -71,6 +66,18 @@ def read(session: Session, settings: Settings) -> list[OtherInstallation]:
         )
         found.append(other)
     return found
+
+
+def _recorded(session: Session) -> tuple[dict[str, Installation], dict[str, set[str]]]:
+    """The installations and their tables, by prefix; not all are recorded."""
+    recorded: dict[str, Installation] = {}
+    kept: dict[str, set[str]] = {}
+    for one in installation.read(session):
+        recorded[one.prefix] = one
+        kept[one.prefix] = set()
+    for line in counting.read(session):
+        kept.setdefault(line.prefix, set()).add(line.table)
+    return recorded, kept
 
 
 def check(others: Sequence[OtherInstallation], settings: Settings) -> list[str]:
@@ -146,8 +153,7 @@ def is_founded(session: Session, settings: Settings) -> bool:
 
 
 def leaving(session: Session, settings: Settings) -> list[VectorColumn]:
-    """Columns that this installation keeps and the settings do not list; only those of
-    tables that exist.
+    """Columns of existing tables that this installation keeps and the settings lack.
 
     Raises:
         TransientError: Postgres does not answer.
@@ -173,7 +179,9 @@ def _kept_by_older(session: Session, settings: Settings) -> set[VectorColumn]:
         return set()
     parameters = {"publication": settings.postgres.publication}
     lines = session.rows(queries.text("published"), parameters)
-    published = {str(TableName(*line)) for line in lines}
+    published: set[str] = set()
+    for line in lines:
+        published.add(str(TableName(*line)))
     kept: set[VectorColumn] = set()
     for table, column in session.rows("SELECT table_name, column_name FROM vectrue.targets"):
         if table in published:

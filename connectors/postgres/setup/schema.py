@@ -1,5 +1,4 @@
-"""What `init` puts into the database: the schema vectrue by numbered migrations,
-provenance columns beside each vector, and the wanted models.
+"""What `init` puts into the database: the schema vectrue, provenance, wanted models.
 
 Hazard: a migration that was released is never edited; a change of the schema is a new
 file `setup/migrations/NNN_<name>.sql`, applied in a transaction together with its entry
@@ -9,7 +8,7 @@ in vectrue.migrations.
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from psycopg2 import sql
 
@@ -61,7 +60,9 @@ def migrations(session: Session) -> list[Statement]:
         body = queries.text("schema_foundation").strip()
         statements.append(Statement("create the schema vectrue", body))
     pending = sorted(known.keys() - applied)
-    return statements + [_migration(session, version, known[version]) for version in pending]
+    for version in pending:
+        statements.append(_migration(session, version, known[version]))
+    return statements
 
 
 def _migration(session: Session, version: int, file: Path) -> Statement:
@@ -76,7 +77,10 @@ def _migration(session: Session, version: int, file: Path) -> Statement:
 def provenance(session: Session, examined: Examined) -> list[Statement]:
     """The four columns beside a vector column, where they are missing."""
     target = examined.target
-    missing = [name for name in target.provenance if name not in examined.info.columns]
+    missing: list[str] = []
+    for name in target.provenance:
+        if name not in examined.info.columns:
+            missing.append(name)
     if not missing:
         return []
     body = render(session, queries.for_target("add_provenance", target, bound=False))
@@ -84,10 +88,9 @@ def provenance(session: Session, examined: Examined) -> list[Statement]:
 
 
 def functions(session: Session, targets: Sequence[Target], vector_schema: str) -> list[Statement]:
-    """What queries call: the digest of a vector, and for each text a function that
-    tells what a row raises.
+    """What queries call: the digest of a vector, and a function for each text.
 
-    Those of texts that no column has any more are dropped.
+    Such a function tells what a row raises. Those of texts that no column has any more are dropped.
     """
     made: list[Statement] = []
     if not session.rows("SELECT to_regproc('vectrue.vector_digest') IS NOT NULL")[0][0]:
@@ -158,7 +161,10 @@ def known_models(session: Session) -> list[tuple[ModelRecord, list[str]]]:
         raise unknown()
     models: list[tuple[ModelRecord, list[str]]] = []
     for known, wanted_in in session.rows(queries.text("known_models")):
-        record = ModelRecord(**{one.name: known.get(one.name) for one in fields(ModelRecord)})
+        values: dict[str, Any] = {}
+        for one in fields(ModelRecord):
+            values[one.name] = known.get(one.name)
+        record = ModelRecord(**values)
         models.append((record, wanted_in))
     return models
 
@@ -197,15 +203,8 @@ def registrations(
         now = _Registration(target.model, target.dimensions, target.text_digest.hex())
         if before == now:
             continue
-        body = queries.for_target(
-            "register_target",
-            target,
-            bound=False,
-            model=sql.Literal(target.model),
-            dimensions=sql.Literal(target.dimensions),
-        )
-        what = f"want vectors of {target.model} in {target.name}"
-        statements.append(Statement(what, render(session, body)))
+        statements.append(_registration(session, target))
+        # A new column has no vectors or readers that a notice could be about.
         if before is None:
             continue
         if before.model != now.model:
@@ -223,6 +222,18 @@ class _Registration(NamedTuple):
     model: str
     dimensions: int
     text_digest: str | None
+
+
+def _registration(session: Session, target: Target) -> Statement:
+    body = queries.for_target(
+        "register_target",
+        target,
+        bound=False,
+        model=sql.Literal(target.model),
+        dimensions=sql.Literal(target.dimensions),
+    )
+    what = f"want vectors of {target.model} in {target.name}"
+    return Statement(what, render(session, body))
 
 
 def _registered(session: Session) -> dict[tuple[str, str], _Registration]:

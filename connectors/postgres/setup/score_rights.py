@@ -1,5 +1,6 @@
-"""What `[score]` reads beside texts, so that the workers' role can be let read it: the
-column of the question, and what its condition names.
+"""What `[score]` reads beside texts, so that the workers' role can be let read it.
+
+That is the column of the question, and what its condition names.
 
 Hazard: the condition is SQL of the settings file; nothing is run before it is known to be
 one expression.
@@ -52,10 +53,13 @@ def asked(
     """
     wanted = settings.score
     named = TableName.parse(wanted.table)
-    found = [examined for examined in tables if examined.target.table == named]
-    if not found:
+    found: Examined | None = None
+    for examined in tables:
+        if found is None and examined.target.table == named:
+            found = examined
+    if found is None:
         return []
-    target, columns = found[0].target, found[0].info.columns
+    target, columns = found.target, found.info.columns
     made: list[WorkerExpression] = []
     # Where it does not exist, the command says so.
     if wanted.question in columns:

@@ -1,5 +1,4 @@
-"""The replication slot's figures: what the connector has not confirmed, and the disk
-that this costs.
+"""The replication slot's figures: what is not confirmed, and the disk that it costs.
 
 Hazard: a slot that is not read keeps WAL until the disk is full, and the connector
 itself cannot tell, because it is not there. So the figures come from the server.
