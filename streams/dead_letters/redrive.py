@@ -202,16 +202,18 @@ class Redrive:
     def _send_rows(
         self, entries: Sequence[Entry], started: Started, results: dict[str, Result]
     ) -> list[Sent]:
-        known = {(str(target.table), target.column): target for target in self._targets}
+        known: dict[tuple[str, str], Target] = {}
+        for target in self._targets:
+            known[str(target.table), target.column] = target
         by_target: dict[Target, list[tuple[Entry, Key]]] = {}
         for entry in entries:
-            target = known.get((entry.table or "", entry.column or ""))
-            if target is None or entry.key is None or len(entry.key) != len(target.key):
+            column = known.get((entry.table or "", entry.column or ""))
+            if column is None or entry.key is None or len(entry.key) != len(column.key):
                 name = f"{entry.table}.{entry.column}"
                 why = f"{name} is not among [[tables]], or has another key now"
                 results[entry.id] = Result(entry.id, "not sent", why)
             else:
-                by_target.setdefault(target, []).append((entry, entry.key))
+                by_target.setdefault(column, []).append((entry, entry.key))
         sent: list[Sent] = []
         for target, rows in by_target.items():
             keys = [key for _, key in rows]

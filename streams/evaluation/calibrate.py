@@ -5,9 +5,8 @@ of the better grade above it plus the share of the worse grade below it is large
 (Youden's J). Together the two thresholds give the largest mean recall over the three
 grades, however many pairs each grade has.
 
-Intervals are a bootstrap over references, not pairs, since pairs of one reference are
-not independent. The accuracy is measured on pairs whose reference had no part in
-setting the thresholds.
+Intervals are a bootstrap over references, not pairs. The accuracy is measured on pairs
+whose reference had no part in setting the thresholds.
 
 Hazard: thresholds hold for the kind of answers they were set with, and for one model.
 """
@@ -139,12 +138,7 @@ def calibrate(pairs: Sequence[Pair], embedder: Embedder, in_force: GradeThreshol
     """
     check(pairs)
     similarities = _similarities(pairs, embedder)
-    references = sorted({pair.reference for pair in pairs})
-    labels = np.empty(len(pairs), np.int64)
-    groups = np.empty(len(pairs), np.int64)
-    for index, pair in enumerate(pairs):
-        labels[index] = GRADES.index(pair.grade)
-        groups[index] = references.index(pair.reference)
+    labels, groups = _numbered(pairs)
     good, excellent = _intervals(similarities, labels, groups)
     return Calibration(
         name=embedder.record.name,
@@ -157,6 +151,18 @@ def calibrate(pairs: Sequence[Pair], embedder: Embedder, in_force: GradeThreshol
         confusion=_held_out(similarities, labels, groups),
         current=float(np.mean(_graded(similarities, in_force) == labels)),
     )
+
+
+def _numbered(pairs: Sequence[Pair]) -> tuple[Labels, Labels]:
+    """Return the grade and the reference of each pair, as numbers."""
+    # Sorted: the draws depend on the numbers, and equal files must give equal answers.
+    references = sorted({pair.reference for pair in pairs})
+    labels = np.empty(len(pairs), np.int64)
+    groups = np.empty(len(pairs), np.int64)
+    for index, pair in enumerate(pairs):
+        labels[index] = GRADES.index(pair.grade)
+        groups[index] = references.index(pair.reference)
+    return labels, groups
 
 
 def check(pairs: Sequence[Pair]) -> None:
@@ -176,7 +182,10 @@ def check(pairs: Sequence[Pair]) -> None:
             f"all {len(pairs)} pairs are of the grade {only}: nothing tells where another begins",
             fix=f"add at least {LEAST_PAIRS} pairs of each other grade",
         )
-    shown = ", ".join(f"{count} {grade}" for grade, count in counts.items())
+    parts: list[str] = []
+    for grade, count in counts.items():
+        parts.append(f"{count} {grade}")
+    shown = ", ".join(parts)
     if min(counts.values()) < LEAST_PAIRS:
         raise VectrueError(
             f"there are too few pairs ({shown})", fix=f"give at least {LEAST_PAIRS} of each grade"
@@ -215,6 +224,7 @@ def separate(similarities: Floats, labels: Labels) -> GradeThresholds:
 
 
 def _middle(quality: Floats) -> int:
+    # Sums of shares that are equal differ by rounding.
     best = np.flatnonzero(quality >= quality.max() - 1e-12)
     return int(best[len(best) // 2])
 
@@ -243,6 +253,7 @@ def _intervals(similarities: Floats, labels: Labels, groups: Labels) -> tuple[In
     members = [np.flatnonzero(groups == group) for group in range(groups.max() + 1)]
     found: list[tuple[float, float]] = []
     while len(found) < _DRAWS:
+        # Whole references: the pairs of one are not independent.
         drawn_groups = random.integers(len(members), size=len(members))
         drawn = np.concatenate([members[group] for group in drawn_groups])
         # A sample without some grade sets no thresholds.
@@ -274,4 +285,4 @@ def _held_out(similarities: Floats, labels: Labels, groups: Labels) -> tuple[tup
         thresholds = separate(similarities[rest], labels[rest])
         given[held] = _graded(similarities[held], thresholds)
     table = confusion_matrix(labels, given, labels=range(len(GRADES)))
-    return tuple(tuple(row) for row in table.tolist())
+    return tuple(map(tuple, table.tolist()))

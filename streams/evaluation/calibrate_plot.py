@@ -4,6 +4,7 @@ Hazard: the plot is in English, since the fonts that matplotlib brings have no K
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,6 +13,9 @@ from schemas.errors import VectrueError
 from schemas.reports.score import GRADES
 from schemas.settings.paths import is_directory
 from streams.evaluation.calibrate import Calibration
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _COLOURS = ("tab:red", "tab:orange", "tab:green")
 
@@ -52,22 +56,8 @@ def write(calibration: Calibration, file: Path) -> None:
 
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.add_subplot()
-    values = calibration.similarities
-    bins = np.linspace(values.min(), values.max(), 24).tolist()
-    for label, (grade, colour) in enumerate(zip(GRADES, _COLOURS, strict=True)):
-        chosen = values[calibration.labels == label]
-        axes.hist(
-            chosen, bins=bins, alpha=0.5, color=colour, label=f"graded {grade} ({len(chosen)})"
-        )
-    lines = (
-        ("good", calibration.thresholds.good, calibration.good),
-        ("excellent", calibration.thresholds.excellent, calibration.excellent),
-    )
-    for (name, threshold, interval), style in zip(lines, ("--", "-"), strict=True):
-        axes.axvline(
-            threshold, color="black", linestyle=style, label=f"{name} above {threshold:.4f}"
-        )
-        axes.axvspan(interval.low, interval.high, color="black", alpha=0.1)
+    _draw_similarities(axes, calibration)
+    _draw_thresholds(axes, calibration)
     axes.set(xlabel="cosine similarity of answer and reference", ylabel="pairs")
     # A model's name may hold a $, which would begin a formula.
     axes.set_title(calibration.model, parse_math=False)
@@ -78,3 +68,26 @@ def write(calibration: Calibration, file: Path) -> None:
         raise VectrueError(
             f"the plot {file} cannot be written ({error})", fix="correct --plot"
         ) from error
+
+
+def _draw_similarities(axes: "Axes", calibration: Calibration) -> None:
+    values = calibration.similarities
+    # One set of bins, so that the heights of the grades can be compared.
+    bins = np.linspace(values.min(), values.max(), 24).tolist()
+    for label, (grade, colour) in enumerate(zip(GRADES, _COLOURS, strict=True)):
+        chosen = values[calibration.labels == label]
+        axes.hist(
+            chosen, bins=bins, alpha=0.5, color=colour, label=f"graded {grade} ({len(chosen)})"
+        )
+
+
+def _draw_thresholds(axes: "Axes", calibration: Calibration) -> None:
+    lines = (
+        ("good", calibration.thresholds.good, calibration.good),
+        ("excellent", calibration.thresholds.excellent, calibration.excellent),
+    )
+    for (name, threshold, interval), style in zip(lines, ("--", "-"), strict=True):
+        axes.axvline(
+            threshold, color="black", linestyle=style, label=f"{name} above {threshold:.4f}"
+        )
+        axes.axvspan(interval.low, interval.high, color="black", alpha=0.1)

@@ -116,6 +116,7 @@ def read_corpus(file: Path, field: str) -> dict[Key, str]:
             raise VectrueError(
                 f"{where} repeats the id {','.join(key)}", fix="give every text an id of its own"
             )
+        # A blank text gets no vector, so no search finds it.
         if not is_blank(text):
             found[key] = text
     if not found:

@@ -43,11 +43,13 @@ def per_query(
     measures: dict[Measure, str] = {R @ k: f"recall@{k}", RR @ DEPTH: "MRR", nDCG @ 10: DECIDES}
     judged: list[Qrel] = []
     for query, docs in enumerate(relevant):
-        judged += [Qrel(str(query), doc, 1) for doc in docs]
+        for doc in docs:
+            judged.append(Qrel(str(query), doc, 1))
     # ir_measures orders by score and breaks ties by name, so ranks go in as scores.
     run: list[ScoredDoc] = []
     for query, docs in enumerate(ranked):
-        run += [ScoredDoc(str(query), doc, -rank) for rank, doc in enumerate(docs)]
+        for rank, doc in enumerate(docs):
+            run.append(ScoredDoc(str(query), doc, -rank))
     values = {name: np.zeros(len(relevant)) for name in measures.values()}
     if run:
         for found in ir_measures.iter_calc(list(measures), judged, run):
@@ -57,9 +59,6 @@ def per_query(
 
 def estimate(values: Values, seed: int) -> Estimate:
     """Estimate the mean with an interval.
-
-    The bootstrap is bias-corrected and accelerated (BCa), which keeps the interval within
-    the range of the values.
 
     Args:
         values: float64[n], one per query.
@@ -75,6 +74,8 @@ def estimate(values: Values, seed: int) -> Estimate:
     # queries, so there is no interval.
     if len(values) < 2 or np.ptp(values) == 0:
         return Estimate(mean, None, None)
+    # Bias-corrected and accelerated (BCa), which keeps the interval within the range of
+    # the values. In batches, since all resamples together may not fit into memory.
     found = bootstrap(
         (values,),
         np.mean,

@@ -131,9 +131,7 @@ def _lengths(vectors: Vector | None) -> tuple[float | None, float | None]:
 def _embedded(
     embedder: Embedder, texts: Sequence[str], query: str
 ) -> tuple[Vector | None, Vector | None, list[str]]:
-    """Return the vectors of the texts and of the query as far as they came, and the
-    problems with them.
-    """
+    """Return the vectors of texts and query as far as they came, and their problems."""
     vectors = sought = None
     try:
         vectors = embedder.encode_documents(texts)
@@ -142,6 +140,7 @@ def _embedded(
         bisect.check(sought[None], 1, embedder.dimensions)
         alone = embedder.encode_documents(texts[:1])[0]
     except (ConfigurationError, TransientError):
+        # These are about the settings and the device, not about the model.
         raise
     except PoisonText as error:
         return vectors, sought, [error.message]

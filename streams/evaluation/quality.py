@@ -94,13 +94,10 @@ def prepare(
     judged = read_queries(file)
     target = _served(settings, session, table)[0]
     gone = set(_missing(session, target, judged_keys(judged.queries), file))
-    asked: list[JudgedQuery] = []
+    asked = _with_rows(judged.queries, gone)
     requests: list[SearchRequest] = []
-    for query in judged.queries:
-        relevant = tuple(key for key in query.relevant if key not in gone)
-        if relevant:
-            asked.append(replace(query, relevant=relevant))
-            requests.append(SearchRequest(query.text, (table,), K, exact=exact))
+    for query in asked:
+        requests.append(SearchRequest(query.text, (table,), K, exact=exact))
     if not asked:
         raise VectrueError(
             f"none of the rows that {file} judges is in {table}",
@@ -116,9 +113,25 @@ def prepare(
     )
 
 
+def _with_rows(queries: Sequence[JudgedQuery], gone: set[Key]) -> list[JudgedQuery]:
+    """Return the queries of which a judged row is left, with those rows only."""
+    asked: list[JudgedQuery] = []
+    for query in queries:
+        relevant: list[Key] = []
+        for key in query.relevant:
+            if key not in gone:
+                relevant.append(key)
+        if relevant:
+            asked.append(replace(query, relevant=tuple(relevant)))
+    return asked
+
+
 def wanted_model(settings: Settings, session: Session, table: str) -> str:
     """Return what `QualityRun.model` is for searches of this table now."""
-    return ", ".join(sorted({target.model for target in _served(settings, session, table)}))
+    models: set[str] = set()
+    for target in _served(settings, session, table):
+        models.add(target.model)
+    return ", ".join(sorted(models))
 
 
 def conclude(exam: Exam, answers: Sequence[SearchResult], at: datetime) -> QualityRun:
@@ -129,18 +142,12 @@ def conclude(exam: Exam, answers: Sequence[SearchResult], at: datetime) -> Quali
         answers: one per query, in their order.
         at: when they were asked.
     """
-    relevant: list[list[str]] = []
-    ranked: list[list[str]] = []
+    values = _measured(exam, answers)
     models: set[str] = set()
     seconds: list[float] = []
-    for query, found in zip(exam.queries, answers, strict=True):
-        relevant.append([json.dumps(key) for key in query.relevant])
-        names = [json.dumps(hit.key) for hit in found.hits]
-        # A table with two configured columns may give a row twice.
-        ranked.append(list(dict.fromkeys(names)))
+    for found in answers:
         models.update(found.models)
         seconds.append(found.timings.total)
-    values = measures.per_query(relevant, ranked, K)
     p50, p95 = np.percentile(seconds, [50, 95])
     return QualityRun(
         table=exam.table,
@@ -155,6 +162,20 @@ def conclude(exam: Exam, answers: Sequence[SearchResult], at: datetime) -> Quali
         p50_seconds=float(p50),
         p95_seconds=float(p95),
     )
+
+
+def _measured(exam: Exam, answers: Sequence[SearchResult]) -> dict[str, measures.Values]:
+    relevant: list[list[str]] = []
+    ranked: list[list[str]] = []
+    for query, found in zip(exam.queries, answers, strict=True):
+        # As JSON, so that no two keys of several columns have the same name.
+        relevant.append([json.dumps(key) for key in query.relevant])
+        names: dict[str, None] = {}
+        for hit in found.hits:
+            # A table with two configured columns may give a row twice.
+            names[json.dumps(hit.key)] = None
+        ranked.append(list(names))
+    return measures.per_query(relevant, ranked, K)
 
 
 def run(
@@ -187,8 +208,9 @@ def run(
 
 
 def judged_from_feedback(session: Session, table: str) -> tuple[list[str], int]:
-    """Make judged queries (streams/evaluation/judged.py) of the rows of a table that
-    people found useful.
+    """Make judged queries of the rows of a table that people found useful.
+
+    Their form is that of streams/evaluation/judged.py.
 
     Returns:
         lines of JSON, and how many searches are left out because the log has no text of
@@ -232,4 +254,5 @@ def _missing(session: Session, target: Target, keys: Sequence[Key], file: Path) 
     try:
         return ranking.missing(session, target, keys)
     except PoisonEvent as error:
+        # An id of the right length that is not of the key's type.
         raise wrong from error

@@ -1,8 +1,6 @@
-"""What is configured against what exists, for the keeper and `doctor`: the database, and
-the connector's settings.
+"""What is configured against what exists, for the keeper and `doctor`.
 
-Hazard: Kafka Connect that does not answer is not a difference; `lag` and `doctor`
-report that.
+Both the database and the connector's settings are compared.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +16,7 @@ from connectors.postgres.session import Session
 from connectors.postgres.setup import capture, installation, origins
 from schemas.errors import TransientError
 from schemas.health import metrics
+from schemas.health.shape import Shape
 from schemas.health.witness import Difference
 from schemas.rows.target import Target
 from schemas.settings.reading import Settings
@@ -50,20 +49,28 @@ def differing(
     Returns:
         the names of those settings, sorted.
     """
-    wanted = connector_config(
-        settings,
-        database_of(settings, parameters, None),
-        targets,
-        origin_filter=major >= ORIGIN_FILTER_FROM,
-        heartbeat_query=capture.HEARTBEAT_QUERY,
-    )
+    wanted = _wanted(settings, parameters, targets, major)
     has = dict(there)
+    # Connect adds the name to what it was given.
     has.pop("name", None)
     # Without the filter a replay comes back as events; nothing is left out of capture.
     if not origins.leaves_out(has):
         wanted = origins.without_filter(wanted)
     names = sorted((wanted.keys() | has.keys()) - _SECRET)
     return [name for name in names if wanted.get(name) != has.get(name)]
+
+
+def _wanted(
+    settings: Settings, parameters: Mapping[str, str], targets: Sequence[Target], major: int
+) -> dict[str, str]:
+    """Return the configuration that `init` would give the connector."""
+    return connector_config(
+        settings,
+        database_of(settings, parameters, None),
+        targets,
+        origin_filter=major >= ORIGIN_FILTER_FROM,
+        heartbeat_query=capture.HEARTBEAT_QUERY,
+    )
 
 
 class Differences:
@@ -83,6 +90,7 @@ class Differences:
         found = self._look()
         now = self._clock.monotonic()
         metrics.DIFFERENCES.labels("keeper").set(len(found))
+        # What is over is logged at once should it come back.
         for one in self._logged_at.keys() - found:
             del self._logged_at[one]
         for one in found:
@@ -116,17 +124,25 @@ def looking(
         try:
             there = connect.config(settings.connector)
         except TransientError:
+            # A silent Connect is not a difference: `lag` and `doctor` report it.
             return found
         # Without a table's key the connector's configuration cannot be derived.
         if there is None or not all(table.key for table in shape.tables):
             return found
-        info = session.connection().info
-        targets = target_rules.configured(settings, shape)
-        major = info.server_version // 10_000
-        names = differing(settings, info.dsn_parameters, targets, major, there)
+        names = _of_connector(settings, session, shape, there)
         if names:
             told = f"connector {settings.connector} differs from the settings in {', '.join(names)}"
             found.append(Difference(told, INIT))
         return found
 
     return look
+
+
+def _of_connector(
+    settings: Settings, session: Session, shape: Shape, there: Mapping[str, str]
+) -> list[str]:
+    info = session.connection().info
+    targets = target_rules.configured(settings, shape)
+    # libpq counts as 180004 what is 18.4.
+    major = info.server_version // 10_000
+    return differing(settings, info.dsn_parameters, targets, major, there)

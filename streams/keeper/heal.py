@@ -1,5 +1,4 @@
-"""How the keeper sends stale rows: as a replay run, or to the live lane while there is no
-replay worker.
+"""How the keeper sends stale rows: as a replay run, or to the live lane.
 
 Hazard: a run that no worker handles holds its table against every other run. So while
 no replay worker is a member of its group, a few rows are sent as deferrals to the live
@@ -67,11 +66,13 @@ class Healer(Heal):
     @override
     def __call__(self, stale: Stale, run: UnderWay | None, *, still: bool) -> str | None:
         works = self._replay_works()
+        # A run would hold its table until a replay worker is started.
         if not works and all(len(rows) <= FEW for rows in stale.values()):
             self._defer(stale)
             return "to the live lane, as no replay worker runs"
         targets = list(stale)
         if run is not None:
+            # Its command may be gone: then only sending it again moves it.
             if run.resumable and still:
                 self._resume(targets)
             return None

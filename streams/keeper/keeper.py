@@ -1,12 +1,12 @@
-"""The keeper: what heals without anyone noticing. It runs in a thread of each worker, in
-one of them at a time.
+"""The keeper: what heals without anyone noticing.
 
-Its duties, each a module of its own: what is configured against what exists
-(`differences`), the log that the connector's offset belongs to (`log_watch`), a
-connector that failed (`restarts`), tables whose storage or publication changed
-(`table_marks`), tables whose changes may have been missed (`looks`), rows that stay
-stale (`reconcile`). A live worker's keeper does all but the last, and yields to a
-replay worker's: it does them only while no replay worker is a member of its group.
+It runs in a thread of each worker, in one of them at a time. Its duties, each a module
+of its own: what is configured against what exists (`differences`), the log that the
+connector's offset belongs to (`log_watch`), a connector that failed (`restarts`),
+tables whose storage or publication changed (`table_marks`), tables whose changes may
+have been missed (`looks`), rows that stay stale (`reconcile`). A live worker's keeper
+does all but the last, and yields to a replay worker's: it does them only while no
+replay worker is a member of its group.
 
 Hazards:
 - Everything here is the thread's own: the session (whose lock makes it the keeper), the
@@ -161,6 +161,7 @@ class Keeper:
             Stopping: the process was asked to stop.
         """
         done = [duty.tick() for duty in self._duties]
+        # A round in which a duty failed does not count as one.
         if self._is_keeper and all(done):
             self._note.tick()
 
@@ -182,6 +183,7 @@ class Keeper:
         if not self._has_begun:
             self._store.begin()
             self._has_begun = True
+        # The lock is given back, so that the other worker gets it at once.
         self._yields = self._better()
         if self._yields:
             self._store.give_up()
@@ -192,6 +194,7 @@ class Keeper:
             is_mine = not self._yields and self._store.is_mine()
             if is_mine != self._is_keeper:
                 self._is_keeper = is_mine
+                # What was seen is out of date: another worker acted meanwhile, or will.
                 for task in self._tasks.values():
                     task.forget()
                 log.info("this worker is the keeper" if is_mine else "another worker is the keeper")
@@ -223,6 +226,7 @@ class _Parts:
         before = self.store.under_way(table)
         self.store.is_busy(f"sending rows of {table}")
         run = replay.start(Request("stale", requested_by="keeper"), [str(table)])
+        # A run that is continued was counted when it began.
         if run is not None and (before is None or before.run != run):
             metrics.RECONCILED.labels(str(table)).inc(self.store.expected(run))
         return run
@@ -258,8 +262,10 @@ def open_keeper(settings: Settings, clock: Clock, role: Literal["live", "replay"
     pause = settings.keeper.poll_seconds
     if role == "live":
         tasks = _tasks(settings, parts, clock, parts.replay_works)
+        # It yields to the keeper of a replay worker, which has one duty more.
         return Keeper(parts.store, tasks, clock, pause, parts.replay_works)
     tasks = _tasks(settings, parts, clock, lambda: True)
+    # Last: it may enumerate a whole table, and the duties take turns.
     tasks["reconcile"] = Reconcile(
         settings.keeper, parts.store, parts.targets, parts.send, parts.reader, clock
     )

@@ -1,5 +1,6 @@
-"""Looks: tables whose changes may have been missed. All their rows are looked at now, and
-what is stale is sent.
+"""Looks: tables whose changes may have been missed.
+
+All their rows are looked at now, and what is stale is sent.
 
 In contrast to `reconcile` there is one look, not two: a row that is on its way costs
 one more read, and a row that was missed does not wait for an hour.
@@ -39,10 +40,9 @@ Stale = Mapping[Target, Mapping[Key, Fingerprint]]
 
 
 class PendingLooks(Protocol):
-    """The looks that were asked for; in production
-    `connectors.postgres.ledger.looks.LookStore`.
+    """The looks that were asked for.
 
-    May raise TransientError.
+    In production `connectors.postgres.ledger.looks.LookStore`. May raise TransientError.
     """
 
     def pending(self) -> Sequence[Look]:
@@ -59,10 +59,10 @@ class PendingLooks(Protocol):
 
 
 class LookDatabase(Protocol):
-    """What the database says; in production
-    `connectors.postgres.health.keeper.KeeperStore`.
+    """What the database says.
 
-    May raise TransientError.
+    In production `connectors.postgres.health.keeper.KeeperStore`. May raise
+    TransientError.
     """
 
     def stale(self, target: Target, limit: int) -> Mapping[Key, Fingerprint]:
@@ -156,6 +156,7 @@ class Looks:
             except Stopping:
                 raise
             except VectrueError as error:
+                # One table that cannot be read must not keep the others waiting.
                 self._not_before[look.table] = self._clock.monotonic() + _AFTER_ERROR_SECONDS
                 log.warning(
                     "rows of a table could not be looked at; retrying later",
@@ -197,9 +198,7 @@ class Looks:
             )
 
     def _is_still(self, table: TableName, run: UnderWay | None) -> bool:
-        """Whether the run that holds a table has not moved for long; then the time
-        counts from now again.
-        """
+        """Whether the run that holds a table has not moved for long."""
         now = self._clock.monotonic()
         held = self._held.get(table)
         if run is None or held is None or held.run != run:
@@ -209,6 +208,7 @@ class Looks:
             return False
         if now - held.since < self._still_seconds:
             return False
+        # The time counts from now again: it is not sent again at every look.
         self._held[table] = _Held(run, now)
         return True
 
@@ -218,6 +218,7 @@ class Looks:
                 "a table that should be looked at is gone", table=str(look.table), asked=look.reason
             )
             self._end(look)
+        # It stays asked for: a worker with other settings may know the table.
         elif look.table not in self._unknown:
             self._unknown.add(look.table)
             log.warning(
@@ -227,6 +228,7 @@ class Looks:
             )
 
     def _end(self, look: Look) -> None:
+        # With the time: what was asked for since then is not done.
         self._asked.done(look.table, look.asked_at)
         self._held.pop(look.table, None)
         self._not_before.pop(look.table, None)

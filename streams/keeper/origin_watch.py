@@ -1,16 +1,15 @@
-"""Nothing that others write is left out of capture: the connector's origin filter is
-removed when others may write under an origin.
+"""Nothing that others write is left out of capture.
 
-`init` asks Postgres to leave out all writes that have a replication origin, which are
-the workers' own where no one else uses one. A subscription that is created later, or a
-tool that labels its writes, would be left out too. So each worker looks every few
-seconds, removes the filter, and has all rows looked at for what was left out meanwhile.
-From then on the live lane leaves out what carries one of our labels.
+The connector's origin filter is removed when others may write under an origin. `init`
+asks Postgres to leave out all writes that have a replication origin, which are the
+workers' own where no one else uses one. A subscription that is created later, or a tool
+that labels its writes, would be left out too. So each worker looks every few seconds,
+removes the filter, and has all rows looked at for what was left out meanwhile. From
+then on the live lane leaves out what carries one of our labels.
 
 Hazards:
-- The look at the rows is asked for before the connector changes: a worker may be killed
-  at any point, and the next one goes on where the filter still exists. It is asked for
-  again when no task with the filter is left, since the keeper may have been quick.
+- A worker may be killed at any point; the next one goes on where the filter still
+  exists.
 - A connector that was stopped or paused on purpose stays so. One that this module
   stopped is known by the look it asked for.
 - Session and client of Connect are its own: the lane's are used by another thread, and
@@ -80,6 +79,7 @@ class OriginWatch:
         self._missed = False
         if config is None or not filtered or not others:
             return False
+        # Each worker looks, and one of them changes the connector.
         name = f"origin filter {self._settings.kafka.topic_prefix}"
         if not locks.take(self._session, name):
             return False
@@ -97,6 +97,7 @@ class OriginWatch:
             others=others,
         )
         runs = self._should_run()
+        # Before the connector changes: afterwards nothing would tell what it left out.
         ask(self._session, self._settings)
         if runs:
             self._connect.stop(name)
@@ -118,6 +119,7 @@ class OriginWatch:
         was_begun = any(look.reason == _REASON for look in pending)
         if status is None or status.state not in ("STOPPED", "PAUSED"):
             return True
+        # One that was stopped or paused on purpose stays so.
         return status.state == "STOPPED" and was_begun
 
     def keep(self, clock: Clock, leave: Leave) -> None:

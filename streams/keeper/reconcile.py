@@ -1,10 +1,8 @@
-"""Reconcile: rows that are not true, and stay so, are sent through replay, whatever
-missed them.
+"""Reconcile: rows that are not true, and stay so, are sent through replay.
 
 A lost slot, a deleted topic, a vector that was set to NULL: all look the same from
 here, and are repaired the same way. A row that is stale now may be on its way, so there
-are two looks. What is stale at both, and was not written meanwhile, has stayed so. The
-row's text does not count: one that changes between the looks must not hide the row.
+are two looks. What is stale at both, and was not written meanwhile, has stayed so.
 
 Hazards:
 - Time is measured between the two looks, never by a column of the row, which the
@@ -38,24 +36,20 @@ log = structlog.get_logger()
 LIMIT = 10_000
 """Rows of a column that are remembered from one look to the next: a few megabytes."""
 _SOON_SECONDS = 60.0
-"""A worker that has just started waits at most this long before it looks, so that ten of
-them do not look at once.
-"""
+"""A worker that has just started waits at most this long before it looks."""
 _JITTER = 0.1
 """Share by which the pause between two looks varies."""
 
 
 class ReconcileDatabase(Protocol):
-    """What the database says; in production
-    `connectors.postgres.health.keeper.KeeperStore`.
+    """What the database says.
 
-    May raise TransientError.
+    In production `connectors.postgres.health.keeper.KeeperStore`. May raise
+    TransientError.
     """
 
     def since_reconcile(self) -> float | None:
-        """Return the seconds since the last reconcile of any worker; None: look at
-        once.
-        """
+        """Return the seconds since any worker's last reconcile; None: look at once."""
         ...
 
     def note_reconcile(self, found: int) -> None:
@@ -63,9 +57,7 @@ class ReconcileDatabase(Protocol):
         ...
 
     def sweep(self, target: Target) -> int:
-        """Remove quarantine entries whose row is gone or has another text; return how
-        many.
-        """
+        """Remove quarantine entries whose row is gone or changed; return how many."""
         ...
 
     def stale(self, target: Target, limit: int) -> Mapping[Key, Fingerprint]:
@@ -124,6 +116,7 @@ class ReconcileSnapshot:
 
 def _written(fingerprint: Fingerprint) -> tuple[bytes | None, str | None]:
     """Return what was last written: hash and model."""
+    # Not the row's text: one that changes between the looks must not hide the row.
     _, _, stored_hash, stored_model = fingerprint
     return stored_hash, stored_model
 
@@ -160,6 +153,7 @@ class Reconcile:
         self._reader = reader
         self._clock = clock
         self._spread = spread
+        # At random, so that ten workers that start together do not look at once.
         soon = min(_SOON_SECONDS, settings.reconcile_seconds)
         self._not_before = clock.monotonic() + spread(0.0, soon)
         self._pause = self._drawn()
@@ -177,6 +171,7 @@ class Reconcile:
         now = self._clock.monotonic()
         if not self._settings.reconcile_seconds:
             return
+        # At every tick: a restart before the next look must not be missed.
         self._watch_capture()
         if now < self._not_before:
             return
@@ -196,6 +191,7 @@ class Reconcile:
 
     def _watch_capture(self) -> None:
         reader = self._reader()
+        # The first process that is seen is not a restart, nor is a slot without any.
         if reader not in (self._read_by, None) and self._read_by != _UNKNOWN:
             log.info("capture restarted: all rows will be looked at")
             self._brought_forward = True
@@ -270,6 +266,7 @@ class Reconcile:
             )
 
     def _look(self, now: float) -> ReconcileSnapshot:
+        # By table, as `groupby` needs them.
         targets = sorted(self._targets(), key=lambda target: target.table)
         stale: dict[str, Mapping[Key, Fingerprint]] = {}
         for target in targets:

@@ -1,11 +1,11 @@
-"""Restarts of a connector that failed: the first failure is often the last effect of a
-database that went away.
+"""Restarts of a connector that failed.
 
-A failure that comes back for the same reason is left after `keeper.restart_attempts`
-restarts, and reported. Another reason has restarts of its own, and a connector that ran
-for a minute has recovered. Pauses grow with all restarts, so that two reasons that
-alternate do not make an endless loop. A reason that says that a service is away is
-never left: the connector is restarted for as long as it lasts, at most once a minute.
+The first failure is often the last effect of a database that went away. A failure that
+comes back for the same reason is left after `keeper.restart_attempts` restarts, and
+reported. Another reason has restarts of its own, and a connector that ran for a minute
+has recovered. Pauses grow with all restarts, so that two reasons that alternate do not
+make an endless loop. A reason that says that a service is away is never left: the
+connector is restarted for as long as it lasts, at most once a minute.
 
 Hazard: a connector that was paused or stopped on purpose is left alone. One that is
 missing is reported, and created by `vectrue init` only.
@@ -35,7 +35,9 @@ failure.
 """
 _MISSING_SECONDS = 30.0
 """After its start, Connect does not know its connectors for a moment."""
+# Positions in the log, ids in hex, and all other numbers.
 _CHANGING = re.compile(r"\b[0-9A-F]+/[0-9A-F]+\b|0x[0-9a-fA-F]+|\d+")
+# In the words of Postgres, of its JDBC driver and of Java's network classes.
 _AWAY = re.compile(
     r"connection (to \S+ )?(refused|reset|attempt failed|has been closed|timed out)|"
     r"could not connect|unknown ?host|"
@@ -74,16 +76,12 @@ class _Failure:
 
 
 def kind_of(reason: str) -> str:
-    """Return a reason without what differs each time: positions, process ids,
-    transaction ids.
-    """
+    """Return a reason without what differs each time: positions and ids."""
     return _CHANGING.sub("#", reason)
 
 
 def is_away(reason: str) -> bool:
-    """Whether a reason says that a service is away, rather than that something is
-    wrong.
-    """
+    """Whether a reason says that a service is away, not that something is wrong."""
     return _AWAY.search(reason) is not None
 
 
@@ -151,6 +149,7 @@ class Restarts:
     def _failed(self, reason: str, now: float) -> None:
         kind = kind_of(reason)
         failure = self._failure = self._failure or _Failure()
+        # What was left for this reason has been reported already.
         if failure.left == kind or now < failure.restarted + _pause(failure.restarts.total()):
             return
         attempts = failure.restarts[kind]
@@ -165,6 +164,7 @@ class Restarts:
                 restarts=attempts,
             )
             return
+        # Counted once Connect has taken it: what fails here is tried again.
         self._connect.restart(self._name)
         failure.restarts[kind] += 1
         failure.restarted = now

@@ -1,5 +1,4 @@
-"""Tables whose storage or publication changed: a duty of the keeper, which has them
-looked at.
+"""Tables whose storage or publication changed, which the keeper has looked at.
 
 Hazard: an offline migration rewrites its table, and sends all its rows itself. Such a
 table is noted and not looked at.
@@ -19,10 +18,10 @@ REASON = "its storage or publication is another than it was, which may bring row
 
 
 class MarkDatabase(Protocol):
-    """What the database says; in production
-    `connectors.postgres.health.table_marks.TableMarkStore`.
+    """What the database says.
 
-    May raise TransientError.
+    In production `connectors.postgres.health.table_marks.TableMarkStore`. May raise
+    TransientError.
     """
 
     def read(self, tables: Sequence[TableName]) -> Sequence[Mark]:

@@ -148,8 +148,10 @@ class Obstacles:
             )
 
     def _not_owned(self, oid: int) -> list[tuple[str, str]]:
-        lines = self.session.rows(queries.text("not_owned"), {"oid": oid})
-        return [(str(name), str(owner)) for name, owner in lines]
+        found: list[tuple[str, str]] = []
+        for name, owner in self.session.rows(queries.text("not_owned"), {"oid": oid}):
+            found.append((str(name), str(owner)))
+        return found
 
     def _inherited(self, table: TableName, column: str, info: TableInfo) -> None:
         asked = {"oid": info.oid, "column": column}

@@ -174,21 +174,13 @@ def plan(
     role = worker_role(settings, session)
     facts = server.check(session, role)
     vector_schema = facts.vector_schema or "public"
-    tables = {(table.table, table.column): table for table in settings.tables}
     # The model before what refers to it.
     steps = list(schema.model_record(session, record))
     for target, made in fresh:
         steps.append(migration.record(session, target, made))
     after: list[Examined] = []
     for target, made in (*fresh, *again):
-        found = neighbour.examine(
-            session,
-            tables[target.table, target.column],
-            facts,
-            worker=role,
-            model=target.model,
-            dimensions=target.dimensions,
-        )
+        found = _examined(settings, session, target, facts, role)
         steps += _columns(session, target, made, found, vector_schema)
         after += _after(found, target, made)
     targets = [examined.target for examined in after]
@@ -198,6 +190,21 @@ def plan(
     # Last: the worker's rights are on what the steps above make.
     steps += _grants(settings, session, facts, after, changes=bool(steps))
     return steps
+
+
+def _examined(
+    settings: Settings, session: Session, target: Target, facts: server.Server, role: str
+) -> Examined:
+    """Return the table of a served column as it is."""
+    tables = {(table.table, table.column): table for table in settings.tables}
+    return neighbour.examine(
+        session,
+        tables[target.table, target.column],
+        facts,
+        worker=role,
+        model=target.model,
+        dimensions=target.dimensions,
+    )
 
 
 def _registered(

@@ -253,7 +253,10 @@ class Migrate:
             check.refuse_moved(asked, found)
             check.obstacles(self._session, MigrationStep.ROLLBACK, found, self.flags)
             gone = in_flight.gone(self._session, found)
-            here = [made for made in found if made not in gone]
+            here: list[ColumnMigration] = []
+            for made in found:
+                if made not in gone:
+                    here.append(made)
             # Before the columns change, under the names that the runs know.
             self._stop_replays(here)
             # Each column by its own state: those of one migration may differ.

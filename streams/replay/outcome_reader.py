@@ -52,8 +52,8 @@ class OutcomeReader:
             return self._nothing_done(prepared, named)
         progress = self._ledger.progress(run)
         state = progress[0].state if progress else "done"
-        deferred = any(scope.deferred for scope in progress)
         # A row that was locked comes again after a pause, one that moves at once.
+        deferred = any(scope.deferred for scope in progress)
         patience = _DEFERRED_SECONDS if deferred else _MOVING_SECONDS
         deadline = self._clock.monotonic() + patience
         while True:

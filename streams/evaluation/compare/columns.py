@@ -121,17 +121,7 @@ def _measure(
     tell: Progress,
 ) -> Comparison:
     pair = [running.enter_context(ModelProcess(column.model, settings.log)) for column in columns]
-    opened: list[LoadedModel] = []
-    for number, column in enumerate(columns):
-        loaded = pair[number].open()
-        if loaded.model_id != column.target.model:
-            raise TargetMismatch(
-                f"{column.target.name} holds vectors of {column.target.model}, but the model "
-                f"on this machine is {loaded.model_id}",
-                fix="bring that model's files here",
-            )
-        opened.append(loaded)
-        tell("loading", number + 1, 2)
+    opened = _opened(pair, columns, tell)
     texts = list(ranking.texts(sessions.exact, columns[0].target, _SAMPLE).values())
     seconds = encode(pair, texts, settings.replay.micro_batch, tell)
     ways, notes = _ways(columns, pair, sessions)
@@ -146,11 +136,31 @@ def _measure(
     return conclude(judged, (sides[0], sides[1]), answers, options, corpus, notes)
 
 
+def _opened(
+    pair: Sequence[ModelProcess], columns: Sequence[_Column], tell: Progress
+) -> list[LoadedModel]:
+    """Load the models of the columns, and refuse one that did not make their vectors."""
+    opened: list[LoadedModel] = []
+    for number, column in enumerate(columns):
+        loaded = pair[number].open()
+        # By its files: another revision has another id, and other vectors.
+        if loaded.model_id != column.target.model:
+            raise TargetMismatch(
+                f"{column.target.name} holds vectors of {column.target.model}, but the model "
+                f"on this machine is {loaded.model_id}",
+                fix="bring that model's files here",
+            )
+        opened.append(loaded)
+        tell("loading", number + 1, 2)
+    return opened
+
+
 def _under_way(settings: Settings, session: Session, table: str | None) -> ColumnMigration:
     chosen = choose_table(settings, table)
     for made in migration.read(session):
         if (made.table, made.column) != (chosen.table, chosen.column):
             continue
+        # An offline migration has emptied the column itself.
         if made.beside is None or made.from_model is None:
             raise VectrueError(
                 f"the migration of {made.name} keeps no old vectors to compare with",
@@ -169,6 +179,7 @@ def _columns(
     chosen = choose_table(settings, table)
     info = catalog.inspect(session, made.table)
     beside = made.beside or made.column
+    # A swap exchanges the names.
     if made.state is MigrationState.STARTED:
         old, new = made.column, beside
     else:
@@ -199,10 +210,7 @@ def _columns(
 def _ways(
     columns: tuple[_Column, _Column], pair: list[ModelProcess], sessions: _Sessions
 ) -> tuple[dict[str, Session], list[str]]:
-    """Return the sessions by way of searching, and notes for the reader.
-
-    Search by index is compared only if both columns have one that Postgres uses.
-    """
+    """Return the sessions by way of searching, and notes for the reader."""
     notes: list[str] = []
     without: list[str] = []
     for column, process in zip(columns, pair, strict=True):
@@ -213,15 +221,18 @@ def _ways(
                 f"{offers.texts:,} texts: what is missing counts against it until "
                 "`vectrue replay run` has filled it"
             )
+        # Only the planner knows whether it uses an index, so it is asked with a vector.
         vector = process.embed("text").vector
         if not ranking.uses(sessions.index, column.target, vector, measures.DEPTH, column.indexes):
             without.append(column.target.name)
+    # Search by index is compared only if both columns have one that Postgres uses.
     if without:
         notes.append(
             f"not searched by index: {' and '.join(without)} has none that Postgres uses for "
             "this search"
         )
         return {EXACT: sessions.exact}, notes
+    # HNSW finds at most hnsw.ef_search rows, whatever the LIMIT is.
     limit = ranking.ef_search(sessions.index)
     if limit is not None and limit < measures.DEPTH:
         notes.append(f"by index no more than hnsw.ef_search = {limit} rows are found for a query")

@@ -76,6 +76,7 @@ class Answers:
         self.embed.append(asked.embed_seconds)
         for way, seconds in asked.search_seconds.items():
             self.search.setdefault(way, []).append(seconds)
+            # The other rounds are for the latency only.
             if first:
                 self.found.setdefault(way, []).append(asked.found[way])
 
@@ -123,12 +124,12 @@ def ask_both(
 
 
 def require_rows(judged: Judged, missing: Sequence[Key], where: str) -> None:
-    """Refuse judgments about rows that do not exist: they would count against both
-    sides.
+    """Refuse judgments about rows that do not exist.
 
     Raises:
         VectrueError: there are some; with the first such id, its line and their number.
     """
+    # They would count against both sides.
     absent = set(missing)
     for query in judged.queries:
         for key in query.relevant:

@@ -53,15 +53,10 @@ def conclude(
         corpus: what was searched, in words.
         notes: sentences that a reader of the figures has to know.
     """
-    ways = [way for way in answers[0].found if way in answers[1].found]
-    quality: dict[str, list[MeasureLine]] = {}
-    deciding: dict[str, tuple[Values, Values]] = {}
-    for way in ways:
-        a = _measure(judged, answers[0], way, options.k)
-        b = _measure(judged, answers[1], way, options.k)
-        quality[way] = _lines(judged.queries, a, b, options.seed)
-        deciding[way] = a[DECIDES], b[DECIDES]
-    of_a, of_b = deciding[ways[0]]
+    quality, deciding = _by_way(judged, answers, options)
+    # Exact search comes first, and decides.
+    first = next(iter(deciding))
+    of_a, of_b = deciding[first]
     return Comparison(
         a=sides[0],
         b=sides[1],
@@ -72,9 +67,26 @@ def conclude(
         seed=options.seed,
         quality=quality,
         per_query=(of_a.tolist(), of_b.tolist()),
-        differing=_differing(judged.queries, answers, ways[0], of_a, of_b),
+        differing=_differing(judged.queries, answers, first, of_a, of_b),
         notes=notes,
     )
+
+
+def _by_way(
+    judged: Judged, answers: tuple[Answers, Answers], options: Options
+) -> tuple[dict[str, list[MeasureLine]], dict[str, tuple[Values, Values]]]:
+    """Return the lines of each way of searching, and what decides in it, query by query."""
+    quality: dict[str, list[MeasureLine]] = {}
+    deciding: dict[str, tuple[Values, Values]] = {}
+    for way in answers[0].found:
+        # Only what both sides can do is compared.
+        if way not in answers[1].found:
+            continue
+        a = _measure(judged, answers[0], way, options.k)
+        b = _measure(judged, answers[1], way, options.k)
+        quality[way] = _lines(judged.queries, a, b, options.seed)
+        deciding[way] = a[DECIDES], b[DECIDES]
+    return quality, deciding
 
 
 def _measure(judged: Judged, answers: Answers, way: str, k: int) -> dict[str, Values]:
@@ -90,6 +102,7 @@ def _lines(
     queries: Sequence[JudgedQuery], a: Mapping[str, Values], b: Mapping[str, Values], seed: int
 ) -> list[MeasureLine]:
     """Return lines for all queries, then for each kind in the order of the file."""
+    # Paired by query: how hard the queries are does not widen the interval.
     paired = measures.differences(a, b)
     lines: list[MeasureLine] = []
     for group, indexes in _groups(queries).items():
@@ -113,15 +126,14 @@ def _groups(queries: Sequence[JudgedQuery]) -> dict[str, list[int]]:
         if query.kind:
             kinds.setdefault(query.kind, []).append(index)
     everything = {ALL: list(range(len(queries)))}
+    # One kind alone would repeat the line of all queries.
     return {**everything, **kinds} if len(kinds) > 1 else everything
 
 
 def _differing(
     queries: Sequence[JudgedQuery], answers: tuple[Answers, Answers], way: str, a: Values, b: Values
 ) -> list[Differing]:
-    """Return the queries with the largest difference of nDCG@10, then of the first
-    relevant row's reciprocal rank.
-    """
+    """Return the queries that differ most."""
     found_by_a, found_by_b = answers[0].found[way], answers[1].found[way]
     different: list[Differing] = []
     for at, query in enumerate(queries):
@@ -141,6 +153,7 @@ def _differing(
 
 
 def _distance(one: Differing) -> tuple[float, float]:
+    # By nDCG@10; equal ones by the reciprocal rank of the first relevant row.
     ranks = _reciprocal(one.b_rank) - _reciprocal(one.a_rank)
     return abs(one.b - one.a), abs(ranks)
 

@@ -101,10 +101,12 @@ def choose_table(settings: Settings, table: str | None) -> TableSettings:
         raise ConfigurationError(
             "no table is configured", fix="add [[tables]] with name and text to vectrue.toml"
         )
-    if len({one.table for one in found}) > 1:
-        names = ", ".join(one.name for one in found)
+    tables = {one.table for one in found}
+    if len(tables) > 1:
+        names = [one.name for one in found]
         raise ConfigurationError(
-            f"the queries are judged on one table, and {names} are configured", fix="name --table"
+            f"the queries are judged on one table, and {', '.join(names)} are configured",
+            fix="name --table",
         )
     return found[0]
 
@@ -133,18 +135,16 @@ def run(
         VectrueError: a judged id has no text in the corpus, or A and B are the same
             model.
     """
-    missing = [key for key in judged_keys(judged.queries) if key not in corpus.texts]
+    missing: list[Key] = []
+    for key in judged_keys(judged.queries):
+        if key not in corpus.texts:
+            missing.append(key)
     compare.require_rows(judged, missing, corpus.where)
     for model in models:
         by_name.require(model)
     with ExitStack() as running:
         pair = [running.enter_context(ModelProcess(model, settings.log)) for model in models]
-        opened: list[LoadedModel] = []
-        for number, process in enumerate(pair, 1):
-            opened.append(process.open())
-            tell("loading", number, 2)
-        if opened[0].model_id == opened[1].model_id:
-            raise VectrueError(f"A and B are both {opened[0].model_id}", fix="name two models")
+        opened = _opened(pair, tell)
         texts = list(corpus.texts.values())
         seconds = encode(pair, texts, settings.replay.micro_batch, tell)
         rows = list(corpus.texts.items())
@@ -153,10 +153,22 @@ def run(
         sides: list[Side] = []
         for number, model in enumerate(models):
             encoding = Encoding(len(texts), seconds[number])
+            # Asked while the process runs: the figure ends with it.
             memory_peak = pair[number].memory_peak()
             sides.append(_side(model, opened[number], memory_peak, encoding, answers[number]))
     searched = f"{len(texts):,} texts of {corpus.where}"
     return conclude(judged, (sides[0], sides[1]), answers, options, searched)
+
+
+def _opened(pair: Sequence[ModelProcess], tell: Progress) -> list[LoadedModel]:
+    opened: list[LoadedModel] = []
+    for number, process in enumerate(pair, 1):
+        opened.append(process.open())
+        tell("loading", number, 2)
+    # By id: two names may be of the same files.
+    if opened[0].model_id == opened[1].model_id:
+        raise VectrueError(f"A and B are both {opened[0].model_id}", fix="name two models")
+    return opened
 
 
 def encode(
@@ -177,6 +189,7 @@ def encode(
     for process in pair:
         process.hold(len(texts))
     for number, start in enumerate(range(0, len(texts), batch)):
+        # Alternately, so that a busy machine slows both equally.
         order = (0, 1) if number % 2 == 0 else (1, 0)
         for one in order:
             seconds[one] += pair[one].encode(start, texts[start : start + batch])
@@ -205,6 +218,7 @@ def _side(
     answers: Answers,
 ) -> Side:
     return Side(
+        # All lexical models have one name, and differ by their length.
         name=model.name if model.name != "lexical" else f"lexical:{model.dimensions}",
         model=opened.model_id,
         dimensions=opened.dimensions,

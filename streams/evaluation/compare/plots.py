@@ -35,6 +35,7 @@ def draw(found: Comparison) -> dict[str, str]:
 
 
 def _svg(found: Comparison, plot: "Callable[[Comparison, Axes], None]", height: float) -> str:
+    # Not pyplot: it wants a display, and keeps figures between calls.
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
@@ -56,6 +57,7 @@ def _quality(found: Comparison, axes: "Axes") -> None:
     _quality_of(axes, "A", [line.a for line in lines], _A, "s", -0.12)
     _quality_of(axes, "B", [line.b for line in lines], _B, "o", 0.12)
     axes.set_yticks(range(len(lines)), [line.measure for line in lines])
+    # From the larger to the smaller: the first line is at the top.
     axes.set_ylim(len(lines) - 0.5, -0.6)
     axes.set_xlim(0, 1.02)
     axes.legend(loc="upper left", frameon=False, ncols=2)
@@ -88,6 +90,7 @@ def _by_group(found: Comparison, axes: "Axes") -> None:
     for place, line in enumerate(lines):
         _point(axes, line.difference, place, _B, "o")
     names = [f"{line.group} ({line.queries})" for line in lines]
+    # A kind may hold a $, which would begin a formula.
     axes.set_yticks(range(len(lines)), names, parse_math=False)
     axes.set_ylim(len(lines) - 0.5, -0.5)
     axes.set_xlabel(f"{DECIDES} of B minus that of A: right of 0, B is better")
@@ -115,6 +118,7 @@ def _by_query(found: Comparison, axes: "Axes") -> None:
 def _latency(found: Comparison, axes: "Axes") -> None:
     styles = ["-", "--"]
     for side, name, colour in ((found.a, "A", _A), (found.b, "B", _B)):
+        # There may be exact search only.
         for way, style in zip(found.ways, styles, strict=False):
             times = np.sort(side.latency[way].totals) * 1000
             share = np.arange(1, len(times) + 1) / len(times)

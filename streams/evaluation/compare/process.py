@@ -83,6 +83,7 @@ class ModelProcess:
         """Start the process; the model is not loaded yet."""
         self.name = model.name
         self._pipe, theirs = Pipe()
+        # -P: a file of the present folder must not hide an installed package.
         line = [sys.executable, "-P", "-c", _CHILD, str(theirs.fileno())]
         self._process = subprocess.Popen(
             line,
@@ -93,6 +94,7 @@ class ModelProcess:
             start_new_session=True,
             env=child_environment(),
         )
+        # While this copy is open, the end of the child would go unnoticed.
         theirs.close()
         self._pipe.send((model, log))
 
@@ -116,16 +118,15 @@ class ModelProcess:
         return answer
 
     def rank(self, text: str, most: int) -> Ranked:
-        """Embed a query, and search all kept vectors exactly; ties are in the order of
-        the corpus.
+        """Embed a query, and search all kept vectors exactly.
+
+        Ties are in the order of the corpus.
         """
         ranked: Ranked = self._ask("rank", text, most)
         return ranked
 
     def memory_peak(self) -> int | None:
-        """Return the peak resident bytes of the process; None if the system does not
-        tell.
-        """
+        """Return the peak resident bytes of the process; None if not known."""
         peak: int | None = self._ask("memory_peak")
         return peak
 
@@ -139,6 +140,7 @@ class ModelProcess:
         at: TracebackType | None,
     ) -> None:
         """End the process: wait for it, or kill it after an error or some seconds."""
+        # This ends the child, unless it is in the middle of a request.
         self._pipe.close()
         if kind is not None:
             self._process.terminate()
@@ -153,6 +155,7 @@ class ModelProcess:
             self._pipe.send((what, arguments))
             answer = self._pipe.recv()
         except (EOFError, OSError) as error:
+            # The pipe breaks when the child ends, so this does not block.
             code = self._process.wait()
             raise VectrueError(
                 f"the process that measures {self.name} ended with exit code {code}",
@@ -175,6 +178,7 @@ class _Measured:
     def open(self) -> LoadedModel:
         begun = self._clock.monotonic()
         self._model.load()
+        # What a library does at its first call must not count in the time of a query.
         self._model.encode_query("text")
         seconds = self._clock.monotonic() - begun
         return LoadedModel(self._model.model_id, self._model.dimensions, seconds, self._start)
@@ -232,4 +236,5 @@ def main() -> None:
             except VectrueError as error:
                 pipe.send(error)
     except (EOFError, BrokenPipeError, ConnectionResetError):
+        # The parent has closed the pipe, or is gone.
         return

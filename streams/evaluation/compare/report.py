@@ -54,6 +54,7 @@ def render(found: Comparison) -> str:
     """Render the page as HTML."""
     import jinja2
 
+    # Queries and texts are shown, so all that is put in is escaped.
     page = jinja2.Environment(
         autoescape=True,
         undefined=jinja2.StrictUndefined,
@@ -77,8 +78,11 @@ def render(found: Comparison) -> str:
 
 
 def _by_group(lines: Sequence[MeasureLine]) -> list[tuple[str, list[MeasureLine]]]:
-    groups = groupby(lines, key=lambda line: line.group)
-    return [(group, list(of_group)) for group, of_group in groups]
+    found: list[tuple[str, list[MeasureLine]]] = []
+    # The lines of a group stand together, as `groupby` needs them.
+    for group, of_group in groupby(lines, key=lambda line: line.group):
+        found.append((group, list(of_group)))
+    return found
 
 
 def _written(value: Any) -> Any:

@@ -68,16 +68,11 @@ def make(
         plans.append(planner.plan(target, found.get(target.table), reason))
         names.append(target.table)
     todo = [*asked.todo, *_to_follow(settings, session, asked, names)]
-    commands: list[str] = []
-    # The list is typed as printed, so there is none without the model's name.
-    if asked.is_clear:
-        entries: list[TableCommands] = []
-        for target, plan in zip(targets, plans, strict=True):
-            entry = _entry(target, plan, report, asked, offline=offline, is_refused=is_refused)
-            entries.append(entry)
-        flags = table_flags(names) if tables else ""
-        naming = asked.naming(settings.model)
-        commands = command_list.lines(entries, todo, named=asked.named, flags=flags, naming=naming)
+    entries: list[TableCommands] = []
+    for target, plan in zip(targets, plans, strict=True):
+        entry = _entry(target, plan, report, asked, offline=offline, is_refused=is_refused)
+        entries.append(entry)
+    commands = _commands(settings, asked, entries, todo, table_flags(names) if tables else "")
     return MigrationPlan(
         to_model=asked.model_id,
         tables=tuple(plans),
@@ -85,6 +80,20 @@ def make(
         commands=tuple(commands),
         under_way=_sentence(found.values(), report) if report else None,
     )
+
+
+def _commands(
+    settings: Settings,
+    asked: WantedModel,
+    entries: Sequence[TableCommands],
+    todo: Sequence[Todo],
+    flags: str,
+) -> list[str]:
+    # The list is typed as printed, so there is none without the model's name.
+    if not asked.is_clear:
+        return []
+    naming = asked.naming(settings.model)
+    return command_list.lines(entries, todo, named=asked.named, flags=flags, naming=naming)
 
 
 def _under_way(session: Session, targets: Iterable[Target]) -> dict[TableName, ColumnMigration]:
