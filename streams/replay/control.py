@@ -100,8 +100,10 @@ class Control:
             kind = "unfinished run" if is_open else "run"
             named = f" {prefix}" if prefix else ""
             raise VectrueError(f"no {kind}{named}", fix="see `vectrue replay status`")
-        ids = ", ".join(str(run.run) for run in found)
-        raise VectrueError(f"{len(found)} runs fit ({ids})", fix="name one of them")
+        ids: list[str] = []
+        for run in found:
+            ids.append(str(run.run))
+        raise VectrueError(f"{len(found)} runs fit ({', '.join(ids)})", fix="name one of them")
 
     def pause(self, prefix: str | None) -> Run:
         """Stop work on a run after the current micro-batches; rows done stay done."""

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from connectors.postgres import queries
 from connectors.postgres.ledger.runs import RunLedger
 from connectors.postgres.session import Session
+from schemas.rows.table import TableName
 from schemas.rows.target import Target
 from schemas.sizes import show_size
 
@@ -26,7 +27,9 @@ def after(session: Session, targets: Sequence[Target]) -> list[str]:
     ledger = RunLedger(session)
     lines: list[str] = []
     # One sentence a table, however many of its columns were written.
-    tables = {target.table: target for target in targets}
+    tables: dict[TableName, Target] = {}
+    for target in targets:
+        tables[target.table] = target
     for target in tables.values():
         live, dead, size, vacuumed = ledger.dead_rows(target)
         # The figures trail behind an autovacuum that has just ended.
