@@ -1,5 +1,6 @@
-"""The command that this process runs, as it was typed, for sentences that say what to
-repeat, or to type next.
+"""The command that this process runs, as it was typed.
+
+It is for sentences that say what to repeat, or to type next.
 
 A helper that many commands share names this one, and never the command it was first
 written for. One process runs one command, whatever its threads do, so it is kept for
@@ -26,9 +27,7 @@ def begin(arguments: Sequence[str]) -> None:
 
 
 def again() -> str:
-    """What stands behind "repeat": "`vectrue migrate rollback`", or "the command" where
-    none is known.
-    """
+    """The typed command in backquotes, or "the command" where none is known."""
     return f"`vectrue {shlex.join(_typed)}`" if _typed else "the command"
 
 
@@ -45,8 +44,7 @@ def _config() -> str | None:
 
 
 def completed(sentence: str) -> str:
-    """A sentence in which every command and every settings file are of this command's
-    `--config`.
+    """A sentence with this command's `--config` in every command and settings file.
 
     What is copied from it would else be about the file of the working directory, which
     may be another installation's.
@@ -55,11 +53,10 @@ def completed(sentence: str) -> str:
     if config is None:
         return sentence
     option, file = f"vectrue --config {shlex.quote(config)} ", config
+    # A plain string as replacement would have its backslashes read as escapes.
     return _DEFAULT_FILE.sub(lambda _: file, _NAMED.sub(lambda _: option, sentence))
 
 
 def is_running(name: str) -> bool:
-    """Whether this is the command: for advice that would be to call what is being
-    called.
-    """
+    """Whether this is the command, so that no advice says to call it."""
     return name in _typed

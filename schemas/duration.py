@@ -1,5 +1,6 @@
-"""Durations and times as people write and read them: `30s`, `5m`, `1h30m` in; `12.3 s`,
-`1m05s` out.
+"""Durations and times as people write and read them.
+
+`30s`, `5m`, `1h30m` in; `12.3 s`, `1m05s` out.
 
 Hazard: a time without a zone is in UTC, as every time that vectrue prints, wherever the
 operator sits.
@@ -9,11 +10,13 @@ import math
 import re
 from datetime import UTC, datetime, timedelta
 
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}  # seconds
-_SHOWN = 40  # characters
+# In seconds.
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+# In characters.
+_SHOWN = 40
 _TIMES = "write it as 1h or 2d (ago), 2026-01-31, 2026-01-31T12:00 (UTC) or 2026-01-31T12:00+09:00"
+# The clocks of two machines differ by as much: a time is in the future only beyond it.
 _SKEW = timedelta(minutes=1)
-"""By which clocks of two machines may differ without a time being one to come."""
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 
 
@@ -33,6 +36,7 @@ def parse_duration(text: str) -> float:
     if re.fullmatch(r"\d+(\.\d+)?", written):
         return _finite(float(written), text)
     parts = _PART.findall(written)
+    # findall skips what it does not know, so the parts must add up to the whole text.
     if not parts or "".join(number + unit for number, unit in parts) != written:
         raise ValueError(f"{text!r} is not a duration: write it as 30s, 5m or 1h30m")
     return _finite(sum(float(number) * _UNITS[unit] for number, unit in parts), text)
@@ -54,6 +58,7 @@ def parse_past(text: str, now: datetime) -> datetime:
     """
     written = text.strip()
     shown = repr(written if len(written) <= _SHOWN else f"{written[:_SHOWN]}...")
+    # A bare number would be read as seconds, though its writer may have meant a year.
     if written.isdigit():
         raise ValueError(f"{shown} is neither a duration nor a time: {_TIMES}")
     try:
@@ -78,7 +83,8 @@ def _past(written: str, now: datetime) -> datetime:
 
 def show_duration(seconds: float) -> str:
     """Write a duration for people: `0.4 s`, `1m05s`, `2h10m`."""
-    if seconds < 59.95:  # what rounds to less than "60.0 s"
+    # Above it `60.0 s` would be printed.
+    if seconds < 59.95:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
@@ -86,6 +92,7 @@ def show_duration(seconds: float) -> str:
 
 
 def _finite(seconds: float, text: str) -> float:
+    # A float of hundreds of digits is read as infinity, without an error.
     if not math.isfinite(seconds):
         raise ValueError(f"{text!r} is too long")
     return seconds

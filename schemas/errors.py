@@ -1,5 +1,6 @@
-"""The error tree. A class says what must be done about the error; a message says what
-is wrong and how to fix it.
+"""The error tree: what must be done about each error.
+
+A class says what must be done; a message says what is wrong and how to fix it.
 
     VectrueError                       exit 1
     ├── ConfigurationError             stop: restarting will not help; exit 78
@@ -33,7 +34,8 @@ EXIT_RESTART = 70
 """EX_SOFTWARE of sysexits.h, which vectrue's workers use for "restart me"."""
 
 
-_LONGEST_REASON = 500  # characters
+# In characters.
+_LONGEST_REASON = 500
 
 
 class VectrueError(Exception):

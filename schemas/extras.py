@@ -40,8 +40,10 @@ def needed(what: str = "this command") -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
+        # The error may name a submodule; the extra is known by its package.
         package = (error.name or "").partition(".")[0]
         extra = extra_of(package)
+        # A module of our own, or of the core, that is missing is a defect and not an extra.
         if extra is None:
             raise
         raise MissingExtra(package, extra, what=what) from error

@@ -1,5 +1,6 @@
-r"""Text from outside, as it may be shown: what would command a terminal is written out,
-an escape as `\x1b`.
+r"""Text from outside, as it may be shown to people.
+
+What would command a terminal is written out, an escape as `\x1b`.
 
 Rows, keys, names, settings and whatever a server says may hold escape sequences, which
 move the cursor, rename the window or fill the clipboard, and marks that turn the
@@ -27,28 +28,29 @@ def visible(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    r"""The same on one line: a line feed as `\n`, so that no text looks like two
-    messages.
-    """
+    r"""The same on one line: with `\n` for a line feed no text looks like two messages."""
     return visible(text).replace("\n", "\\n")
 
 
 def beginning(text: str, most: int = 100) -> str:
-    """A text on one line; of a longer one so many characters, and a mark that more
-    follows.
+    """A text on one line, cut after so many characters.
+
+    What is cut ends with a mark that more follows.
     """
     line = " ".join(text.split())
     return line if len(line) <= most else f"{line[:most]}…"
 
 
 def json_text(data: Any, **options: Any) -> str:
-    r"""A JSON document of the same value, with these characters as `\u009b`, everything
-    else readable.
+    r"""A JSON document of the same value, with these characters as `\u009b`.
+
+    Everything else stays readable.
 
     Args:
         data: what json.dumps takes; half characters as well.
         options: of json.dumps.
     """
+    # JSON without ASCII escapes leaves the C1 controls and the bidirectional marks as they are.
     return _COMMANDS.sub(_escaped, json.dumps(data, **{"ensure_ascii": False, **options}))
 
 

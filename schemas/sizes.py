@@ -6,6 +6,7 @@ _UNITS = ("B", "kB", "MB", "GB", "TB")
 def show_size(size: float) -> str:
     """Write a number of bytes for people, in steps of 1,000: `512 B`, `4.2 kB`, `912 MB`."""
     step = 0
+    # From here on the number would be rounded to `1,000` of the smaller unit.
     while size >= 999.5 and step < len(_UNITS) - 1:
         size /= 1000
         step += 1

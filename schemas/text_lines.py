@@ -1,5 +1,6 @@
-r"""Lines of text from outside, and JSON in them, read so that anything else is refused
-in one sentence with the line's number.
+r"""Lines of text from outside, and JSON in them.
+
+Anything else is refused in one sentence with the line's number.
 
 Bytes that are not UTF-8 are refused where they are read. JSON may hold half a character
 all the same (`"\ud83d"` without the other half), which neither Postgres nor a model
@@ -23,8 +24,7 @@ def is_text(text: str) -> bool:
 
 
 def decoded(lines: Iterable[bytes], name: str) -> Iterator[str]:
-    """The lines as text, with their ends; a byte order mark before the first is left
-    out.
+    """The lines as text, with their ends; a byte order mark before the first is left out.
 
     Args:
         lines: of a file or a pipe, as they come.
@@ -35,6 +35,7 @@ def decoded(lines: Iterable[bytes], name: str) -> Iterator[str]:
     """
     for number, line in enumerate(lines, 1):
         try:
+            # Only the first line may begin with a byte order mark; elsewhere it is a character.
             yield line.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError as error:
             raise VectrueError(
@@ -55,11 +56,14 @@ def read_json(text: str, *, numbers: type[str] | None = None) -> Any:
     """
     try:
         value = json.loads(text, parse_int=numbers, parse_float=numbers)
+        # Half a character can only come from an escape, so most documents need no second look.
         whole = "\\u" not in text or is_text(json.dumps(value, ensure_ascii=False))
     except json.JSONDecodeError as error:
-        raise ValueError(error.msg) from None  # the error holds the document
+        # The error holds the document, so it is not chained.
+        raise ValueError(error.msg) from None
     except RecursionError:
         raise ValueError("too deep") from None
+    # Python limits the digits of an integer that it converts (4,300).
     except ValueError:
         raise ValueError("a number is too long") from None
     if not whole:

@@ -48,6 +48,7 @@ class Blocker:
         )
         if self.pid == 0:
             return f"the prepared transaction {self.gid or '(name unknown)'}{age}"
+        # Of the server's own processes pg_stat_activity has no role.
         if self.user is None:
             what = "autovacuum" if self.kind in (_AUTOVACUUM, None) else str(self.kind)
             return f"pid {self.pid}, {what} of the server{age}"
@@ -66,13 +67,18 @@ class Blocker:
 
 def names(found: Sequence[Blocker]) -> str:
     """All of them in one clause, those first that do not wait themselves."""
-    shown = "; ".join(one.name for one in found[:_NAMED])
+    shown: list[str] = []
+    for one in found[:_NAMED]:
+        shown.append(one.name)
     more = len(found) - _NAMED
-    return f"{shown}; and {more} more" if more > 0 else shown
+    if more > 0:
+        shown.append(f"and {more} more")
+    return "; ".join(shown)
 
 
 def way_on(found: Sequence[Blocker]) -> str:
     """What is to be done about them, and this command to repeat."""
+    # To end one that waits itself frees nothing: the others it waits for come first.
     ends = [one for one in found if not one.waits] or found
     if not ends:
         return f"repeat {command.again()} at a quieter time"
@@ -82,6 +88,7 @@ def way_on(found: Sequence[Blocker]) -> str:
 def ending(one: Blocker) -> str:
     """How its transaction comes to an end, in the imperative."""
     if one.pid == 0:
+        # The name is free text, and this command is copied into psql.
         gid = "'" + (one.gid or "").replace("'", "''") + "'"
         return (
             f"ROLLBACK PREPARED {gid} (or COMMIT PREPARED {gid})"
@@ -89,5 +96,6 @@ def ending(one: Blocker) -> str:
             else "end that prepared transaction"
         )
     if one.user is None:
+        # The server starts its own processes again, an autovacuum as well.
         return "wait until it has ended"
     return f"end that transaction (SELECT pg_terminate_backend({one.pid}) ends its session)"

@@ -1,5 +1,4 @@
-"""The canary: its records read, and the rule of what is to be said when it does not
-come back.
+"""The canary: its records, and what is said when it does not come back.
 
 Pure. The row vectrue.canary is written by a live worker every few seconds and comes
 back through capture and Kafka, with no inference on its way. While it comes back,
@@ -27,8 +26,8 @@ COLUMNS = ("prefix", "beat", "sent_at")
 """All of them travel: they are ours, and hold no text of the application."""
 
 _LARGEST_BEAT = 2**63 - 1
+# Events carry the commit time in milliseconds, cut off.
 _ROUNDING_SECONDS = 0.002
-"""Events carry the commit time in milliseconds, cut off."""
 
 
 class Stage(StrEnum):
@@ -42,8 +41,9 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CanaryRecord:
-    """One record of the canary's topic: whose beat it is, and when capture and Kafka
-    had it by their own clocks.
+    """One record of the canary's topic: whose beat it is.
+
+    `captured_at` and `queued_at` are by the clocks of capture and of Kafka.
     """
 
     prefix: str
@@ -53,8 +53,7 @@ class CanaryRecord:
 
 
 def parse(record: Record) -> CanaryRecord | None:
-    """Read a record of the canary's topic; None for one that is not a beat, such as
-    a tombstone.
+    """Read a record of the canary's topic; None for a tombstone or another non-beat.
 
     Raises:
         PoisonEvent: it cannot be read; the message says why.
@@ -67,6 +66,7 @@ def parse(record: Record) -> CanaryRecord | None:
     prefix, number, sent_at = (event.fields.get(name) for name in COLUMNS)
     if not isinstance(prefix, str) or not isinstance(number, int) or not isinstance(sent_at, str):
         raise PoisonEvent("an event of the canary lacks its prefix, number or time")
+    # A bool is an int in Python.
     if isinstance(number, bool) or not 0 < number <= _LARGEST_BEAT:
         raise PoisonEvent("the number of a canary is none that Postgres can hold")
     beat = Beat(number, _time(sent_at))
@@ -79,6 +79,7 @@ def _time(text: str) -> datetime:
         time = datetime.fromisoformat(text)
         if time.tzinfo is None:
             raise PoisonEvent("the time of a canary has no zone")
+        # Raises OverflowError beyond the years 1 and 9999.
         return time.astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise PoisonEvent("the time of a canary is not a time") from error
@@ -125,18 +126,27 @@ def judge(canary: Canary, crit_seconds: float, *, is_paused: bool = False) -> Fi
         and waited is not None
         and waited + canary.every_seconds <= canary.late_seconds
     ):
-        words = (
-            f"the canary is on its way, {stage(canary)} {show_duration(max(since or 0.0, 0.0))} ago"
-        )
-        return Finding(Severity.WARNING, "live", f"{words}, and {_absence(canary)}")
+        return _on_its_way(canary)
     members = canary.transit.members if canary.transit else None
     if members == 0 or (members is None and not written_lately):
         return Finding(Severity.WARNING, "live", _no_worker(canary))
     if not written_lately:
-        last = "never" if since is None else f"last {show_duration(since)} ago"
-        words = f"a live worker is in its group and does not write the canary ({last}): see its log"
-        return Finding(Severity.CRITICAL, "source", f"{words}, and {_absence(canary)}")
+        return _not_written(canary)
     return _held_up(canary, crit_seconds, is_paused)
+
+
+def _on_its_way(canary: Canary) -> Finding:
+    # Clocks are set back now and then; an age below 0 would be printed.
+    since = max(canary.written_seconds or 0.0, 0.0)
+    words = f"the canary is on its way, {stage(canary)} {show_duration(since)} ago"
+    return Finding(Severity.WARNING, "live", f"{words}, and {_absence(canary)}")
+
+
+def _not_written(canary: Canary) -> Finding:
+    since = canary.written_seconds
+    last = "never" if since is None else f"last {show_duration(since)} ago"
+    words = f"a live worker is in its group and does not write the canary ({last}): see its log"
+    return Finding(Severity.CRITICAL, "source", f"{words}, and {_absence(canary)}")
 
 
 def _held_up(canary: Canary, crit_seconds: float, is_paused: bool) -> Finding:
@@ -144,6 +154,7 @@ def _held_up(canary: Canary, crit_seconds: float, is_paused: bool) -> Finding:
     seen, age = stage(canary), canary.waiting_seconds or 0.0
     said = f"{_absence(canary)}: it was last seen {seen}"
     if seen is Stage.CAPTURED:
+        # Behind a full live lane the canary waits its turn, which is normal for a while.
         waits = canary.transit.waiting_seconds if canary.transit else None
         severity = (
             Severity.WARNING if waits is not None and waits < crit_seconds else Severity.CRITICAL
@@ -160,6 +171,7 @@ def _held_up(canary: Canary, crit_seconds: float, is_paused: bool) -> Finding:
         return Finding(
             Severity.CRITICAL, "capture", f"{said}; whether it is in Kafka is not known{why}"
         )
+    # Someone paused the connector on purpose, and may have forgotten it.
     severity = Severity.WARNING if is_paused and age < crit_seconds else Severity.CRITICAL
     return Finding(
         severity, "capture", f"{said}, and is not captured into Kafka: see the log of Kafka Connect"
@@ -180,9 +192,7 @@ def _no_worker(canary: Canary) -> str:
 
 
 def to_json(canary: Canary, finding: Finding | None) -> dict[str, Any]:
-    """The canary as plain data, with the verdict on it and the place where it was last
-    seen.
-    """
+    """The canary as plain data, with the verdict on it and where it was last seen."""
     return {
         "status": str(finding.severity if finding else Severity.OK),
         "last_seen": None if (seen := stage(canary)) is None else seen.name.lower(),

@@ -1,5 +1,4 @@
-"""Findings of `vectrue doctor`: one precondition, how it stands, and the command that
-fixes it.
+"""Findings of `vectrue doctor`: one precondition, how it stands, and its fix.
 
 One cause is said once. A finding names the parts whose trouble would explain it
 (`follows`); where one of them is a problem, it is shown with that cause, and not
@@ -15,8 +14,9 @@ from schemas.errors import VectrueError
 
 
 class Level(StrEnum):
-    """How a precondition stands. UNKNOWN: it could not be looked at, for a reason that
-    is a finding of its own.
+    """How a precondition stands.
+
+    UNKNOWN: it could not be looked at, for a reason that is a finding of its own.
     """
 
     OK = "ok"
@@ -27,8 +27,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """One line: what was looked at, how it stands in a sentence, and the command or
-    setting that fixes it.
+    """One line: what was looked at, how it stands, and what fixes it.
 
     Attributes:
         cause: check of the problem that it follows from; None while it stands for
@@ -88,9 +87,7 @@ def unknown(check: str, why: str, *, follows: Sequence[str] = ()) -> CheckResult
 def guarded(
     check: str, look: Callable[[], Iterable[CheckResult]], *, follows: Sequence[str] = ()
 ) -> list[CheckResult]:
-    """What a look finds; an error of ours that it raises is a problem, in the error's
-    own words.
-    """
+    """What a look finds; an error of ours is a problem, in the error's own words."""
     try:
         return list(look())
     except VectrueError as error:
@@ -98,8 +95,9 @@ def guarded(
 
 
 def settle(findings: Iterable[CheckResult]) -> list[CheckResult]:
-    """Return the same results; what follows from a problem names it as its cause, and
-    is not counted as a problem or warning.
+    """Return the same results, each with the problem that it follows from.
+
+    Such a result is not counted as a problem or warning.
 
     Of two that would explain each other, one stays: no trouble explains itself.
     """
@@ -111,12 +109,14 @@ def settle(findings: Iterable[CheckResult]) -> list[CheckResult]:
         if root is None:
             settled.append(one)
             continue
+        # A root stands for itself from here on, even if another problem would explain it.
         roots.add(root)
         settled.append(replace(one, level=Level.UNKNOWN, fix=None, cause=found[root].check))
     shown: list[CheckResult] = []
     said: set[tuple[str, str]] = set()
     for one in settled:
         if one.cause is not None:
+            # A check with several lines that follow from one cause is shown once.
             if (one.check, one.cause) in said:
                 continue
             said.add((one.check, one.cause))
@@ -125,9 +125,7 @@ def settle(findings: Iterable[CheckResult]) -> list[CheckResult]:
 
 
 def _root(found: Sequence[CheckResult], place: int, passed: set[int]) -> int | None:
-    """The problem that explains this finding, by its place: the first that it needs, or
-    what explains that.
-    """
+    """The place of the problem that explains a finding, or of what explains that."""
     for part in found[place].follows:
         for other, cause in enumerate(found):
             if (
@@ -136,6 +134,7 @@ def _root(found: Sequence[CheckResult], place: int, passed: set[int]) -> int | N
                 or (cause.part or cause.check) != part
             ):
                 continue
+            # Two parts may follow from each other: each place is visited once.
             passed.add(other)
             further = _root(found, other, passed)
             return other if further is None else further

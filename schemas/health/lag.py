@@ -19,8 +19,9 @@ from typing import Any
 
 
 class Status(StrEnum):
-    """State of a partition, worst first. Names as Burrow has them, plus LOST, NO_COMMIT
-    and ERROR.
+    """State of a partition, worst first.
+
+    Names as Burrow has them, plus LOST, NO_COMMIT and ERROR.
     """
 
     LOST = "LOST"
@@ -90,17 +91,17 @@ class PartitionLag:
 
     @property
     def waiting(self) -> int | None:
-        """`lag` or `pending`, whichever there is: offsets that a worker would still
-        read. Never negative.
-        """
+        """Offsets that a worker would still read: `lag` or `pending`. Never negative."""
         if self.log_end_offset is None or self.next_offset is None:
             return None
+        # Commit and log end are read one after the other, so the commit may be ahead.
         return max(0, self.log_end_offset - self.next_offset)
 
     @property
     def next_offset(self) -> int | None:
-        """Where a worker goes on: at the commit if the log still has it, else at the
-        log start (it resets there).
+        """Where a worker goes on: at the commit, or at the log start without it.
+
+        The log start is where it resets to when the log no longer has the commit.
 
         None for a row with an error: a commit that could not be read is not the same as
         no commit.
@@ -115,8 +116,9 @@ class PartitionLag:
 
     @property
     def is_lost(self) -> bool:
-        """Whether the commit lies outside the log: events expired unread, or the topic
-        was created again.
+        """Whether the commit lies outside the log.
+
+        Events expired unread, or the topic was created again.
         """
         commit, start, end = self.current_offset, self.log_start_offset, self.log_end_offset
         return commit is not None and (
@@ -171,29 +173,35 @@ class GroupLag:
 
     @property
     def total_lag(self) -> int | None:
-        """Sum of the lags; None if one is unknown or nothing is committed. Empty
-        partitions need no commit.
-        """
-        return _total([p.lag for p in self.partitions if p.pending != 0])
+        """Sum of the lags; None if one is unknown or nothing is committed."""
+        # Empty partitions need no commit.
+        lags: list[int | None] = []
+        for partition in self.partitions:
+            if partition.pending != 0:
+                lags.append(partition.lag)
+        return _total(lags)
 
     @property
     def pending(self) -> int | None:
-        """Sum of what lies in partitions without a commit; None if one could not be
-        read.
-        """
-        pending = [p.waiting for p in self.partitions if p.current_offset is None]
+        """Sum of what lies in partitions without a commit; None if one is unknown."""
+        pending: list[int | None] = []
+        for partition in self.partitions:
+            if partition.current_offset is None:
+                pending.append(partition.waiting)
+        # No counts add up to None in `_total`; here every partition has a commit.
         return _total(pending) if pending else 0
 
     @property
     def waiting(self) -> int | None:
         """Offsets that the lane would still read; None if one partition is unknown."""
-        return _total([p.waiting for p in self.partitions])
+        waiting: list[int | None] = []
+        for partition in self.partitions:
+            waiting.append(partition.waiting)
+        return _total(waiting)
 
     @property
     def max_time_lag_seconds(self) -> float | None:
-        """Age of the lane's oldest unprocessed event; None if one is unknown or nothing
-        is committed.
-        """
+        """Age of the lane's oldest unprocessed event; None if unknown."""
         oldest: float | None = None
         for partition in self.partitions:
             if partition.pending == 0:
@@ -206,13 +214,13 @@ class GroupLag:
 
     @property
     def status(self) -> Status | None:
-        """Status of the worst partition; None when there is none. A partition without
-        commit or events counts as OK.
-        """
+        """Status of the worst partition; None when there is none."""
         seen: set[Status] = set()
         for partition in self.partitions:
+            # A partition without events has nothing to commit, and counts as OK.
             is_empty = partition.pending == 0 and partition.status is Status.NO_COMMIT
             seen.add(Status.OK if is_empty else partition.status)
+        # The members stand worst first, so the lowest place is the worst.
         order = list(Status)
         return min(seen, key=order.index, default=None)
 
@@ -265,6 +273,7 @@ class SlotLag:
         return {
             "name": self.name,
             "state": self.state,
+            # Of a missing slot it is not known: false would read as "there, and not in use".
             "active": self.state == "active" if self.state in ("active", "inactive") else None,
             "wal_status": self.wal_status,
             "unconfirmed_bytes": self.unconfirmed_bytes,
@@ -309,11 +318,17 @@ class ConnectorState:
 
 
 def worst(partitions: Iterable[PartitionLag]) -> PartitionLag | None:
-    """The partition with the oldest unprocessed event, then with the most behind; None
-    when nothing waits.
-    """
-    waiting = [p for p in partitions if p.waiting]
-    return max(waiting, key=lambda p: (p.time_lag_seconds or 0.0, p.waiting or 0), default=None)
+    """The partition with the oldest event, then with the most behind; None: none waits."""
+    return max(filter(_waits, partitions), key=_age_and_depth, default=None)
+
+
+def _waits(partition: PartitionLag) -> bool:
+    return bool(partition.waiting)
+
+
+def _age_and_depth(partition: PartitionLag) -> tuple[float, int]:
+    # An unknown age sorts last: the oldest event that is known is named.
+    return partition.time_lag_seconds or 0.0, partition.waiting or 0
 
 
 def _total(counts: Sequence[int | None]) -> int | None:

@@ -25,9 +25,7 @@ from schemas.sizes import show_bytes
 
 @dataclass(frozen=True, slots=True)
 class LagThresholds:
-    """Ages of the live lane's oldest unprocessed event, in seconds, from which it is a
-    warning, and critical.
-    """
+    """Ages of the live lane's oldest event, in seconds: warning, and critical."""
 
     warn: float = 30.0
     crit: float = 300.0
@@ -36,6 +34,12 @@ class LagThresholds:
 DEFAULT_THRESHOLDS = LagThresholds()
 
 
+# Worst first, as they are said.
+_STUCK = {
+    Status.STOP: "commits have stopped",
+    Status.STALL: "commits stand still",
+    Status.REWIND: "went back",
+}
 _TROUBLED = (Status.STOP, Status.STALL, Status.REWIND, Status.WARN)
 
 
@@ -47,12 +51,17 @@ def not_set_up(witness: Witness) -> Iterator[Finding]:
 
 def existing(group: GroupLag) -> GroupLag:
     """Return the group without the partitions of topics that do not exist."""
-    return replace(group, partitions=tuple(p for p in group.partitions if not p.is_missing))
+    there: list[PartitionLag] = []
+    for partition in group.partitions:
+        if not partition.is_missing:
+            there.append(partition)
+    return replace(group, partitions=tuple(there))
 
 
 def worst_first(found: Sequence[Finding]) -> tuple[Finding, ...]:
     """Sort findings by severity, keeping the order of the flow."""
     order = list(Severity)
+    # sorted() is stable, which keeps the order of the flow among equals.
     return tuple(sorted(found, key=lambda finding: order.index(finding.severity)))
 
 
@@ -98,18 +107,22 @@ def of_source(witness: Witness, *, capture_is_known_bad: bool) -> Iterator[Findi
         yield Finding(
             Severity.CRITICAL, "source", f"replication slot {slot.name} {words}{_kept(slot)}"
         )
+    # A connector that is down leaves its slot unread, which would be said twice.
     elif slot.state == "inactive" and not capture_is_known_bad:
         yield Finding(
             Severity.WARNING, "source", f"no one reads replication slot {slot.name}{_kept(slot)}"
         )
+    # Connect confirms only with its next flush of offsets, so a slot is still for a while.
     elif slot.state == "active" and still is not None and still > witness.slot_seconds:
-        words = (
-            f"replication slot {slot.name} has stood still for {show_duration(still)} while the "
-            "log moves"
-        )
-        yield Finding(
-            Severity.CRITICAL, "source", f"{words}{_kept(slot)}: see the log of Kafka Connect"
-        )
+        yield Finding(Severity.CRITICAL, "source", _standstill(slot, still))
+
+
+def _standstill(slot: SlotLag, seconds: float) -> str:
+    words = (
+        f"replication slot {slot.name} has stood still for {show_duration(seconds)} while the "
+        "log moves"
+    )
+    return f"{words}{_kept(slot)}: see the log of Kafka Connect"
 
 
 def _kept(slot: SlotLag) -> str:
@@ -124,7 +137,7 @@ def of_connector(connector: ConnectorState) -> Iterator[Finding]:
     """Yield what is wrong with the connector and its tasks."""
     name, tasks = connector.name, connector.tasks or ()
     why = f" ({connector.failure})" if connector.failure else ""
-    failed = [f"task {number} of connector {name}" for number in _failed(tasks)]
+    failed = _failed(name, tasks)
     if connector.state == "FAILED":
         failed.append(f"connector {name}")
     if connector.error is not None:
@@ -151,14 +164,16 @@ def of_connector(connector: ConnectorState) -> Iterator[Finding]:
                 )
 
 
-def _failed(tasks: Sequence[str]) -> list[int]:
-    return [number for number, state in enumerate(tasks) if state == "FAILED"]
+def _failed(name: str, tasks: Sequence[str]) -> list[str]:
+    failed: list[str] = []
+    for number, state in enumerate(tasks):
+        if state == "FAILED":
+            failed.append(f"task {number} of connector {name}")
+    return failed
 
 
 def of_lane(hop: Hop, group: GroupLag, thresholds: LagThresholds | None) -> Iterator[Finding]:
-    """What is to be said of a lane: its state in one sentence, then what is lost, then
-    what cannot be read.
-    """
+    """What is to be said of a lane: its state, what is lost, what cannot be read."""
     readable = [p for p in group.partitions if p.error is None]
     oldest = worst(readable)
     if oldest is not None:
@@ -202,19 +217,20 @@ def _lane_sentence(
     hop: Hop, group: GroupLag, partitions: Sequence[PartitionLag], oldest: PartitionLag
 ) -> str:
     unit = "event" if hop == "live" else "chunk"
-    behind = sum(p.lag or 0 for p in partitions)
-    pending = sum(p.pending or 0 for p in partitions)
+    behind = pending = 0
+    seen: set[Status] = set()
+    for partition in partitions:
+        behind += partition.lag or 0
+        pending += partition.pending or 0
+        seen.add(partition.status)
     words = []
+    # That no worker runs is why commits stand still, so only one of the two is said.
     if group.members == 0:
         words.append("no worker runs")
-    stuck = {p.status for p in partitions} & {Status.STOP, Status.STALL, Status.REWIND}
-    if stuck and group.members != 0:
-        reasons = {
-            Status.STOP: "commits have stopped",
-            Status.STALL: "commits stand still",
-            Status.REWIND: "went back",
-        }
-        words += [reasons[status] for status in Status if status in stuck]
+    else:
+        for status, reason in _STUCK.items():
+            if status in seen:
+                words.append(reason)
     if behind:
         words.append(f"{counted(behind, unit)} behind")
     if pending:
@@ -227,6 +243,7 @@ def _lane_sentence(
 def _loss(hop: Hop, partition: PartitionLag) -> str:
     live = hop == "live"
     fix = "vectrue replay run --only stale" if live else "run the replay again"
+    # Expired events leave a gap that can be counted; a topic made again leaves none.
     if partition.lost:
         return (
             f"{counted(partition.lost, 'event' if live else 'chunk')} of {partition.name} "

@@ -80,12 +80,14 @@ class LagReport:
         found += capture
         if not unset:
             found += of_witness(self.witness, self.canary)
+        # Both groups hold nothing then, which would read as caught up.
         if self.kafka_error is not None:
             found.append(Finding(Severity.CRITICAL, "live", self.kafka_error))
         else:
             live = existing(self.live) if unset else self.live
             replay = existing(self.replay) if unset else self.replay
             found += of_lane("live", live, self.thresholds)
+            # Without thresholds: a full replay is hours behind by design.
             found += of_lane("replay", replay, None)
         return worst_first(found)
 
@@ -100,9 +102,7 @@ class LagReport:
         return str(self.findings[0]) if self.findings else "all caught up"
 
     def to_json(self) -> dict[str, Any]:
-        """The report as plain data; durations in seconds, sizes in bytes, None for
-        unknown.
-        """
+        """The report as plain data; seconds, bytes, None for unknown."""
         return {
             "time": rfc3339(self.time),
             "status": str(self.severity),
@@ -122,9 +122,7 @@ class LagReport:
         }
 
     def plugin_lines(self) -> list[str]:
-        """The report as a monitoring plugin prints it: state, detail and performance
-        data, then the other findings.
-        """
+        """The report as a monitoring plugin prints it: state and figures, then the rest."""
         lag, age = self.live.total_lag, self.live.max_time_lag_seconds
         figures = (
             f"time_lag={_figure(age, 's')};{self.thresholds.warn:g};{self.thresholds.crit:g} "
@@ -133,8 +131,11 @@ class LagReport:
             f"slot_retained={_figure(self.slot.retained_bytes, 'B')}"
             f" canary_age={_figure(self.witness.canary.age_seconds, 's')}"
         )
-        rest = [f"{finding.severity} - {_plain(str(finding))}" for finding in self.findings[1:]]
-        return [f"LAG {self.severity} - {_plain(self.verdict)} | {figures}", *rest]
+        lines = [f"LAG {self.severity} - {_plain(self.verdict)} | {figures}"]
+        # The first finding is the verdict.
+        for finding in self.findings[1:]:
+            lines.append(f"{finding.severity} - {_plain(str(finding))}")
+        return lines
 
 
 def plugin_line(severity: Severity, sentence: str) -> str:
@@ -145,8 +146,7 @@ def plugin_line(severity: Severity, sentence: str) -> str:
 def witnessed(
     witness: Witness, crit_seconds: float = DEFAULT_THRESHOLDS.crit
 ) -> tuple[Finding, ...]:
-    """What the database alone says against "all is well", worst first; nothing when all
-    was seen to be well.
+    """What the database alone says against "all is well", worst first.
 
     Args:
         witness: what was seen.
@@ -157,12 +157,14 @@ def witnessed(
 
 
 def brief(witness: Witness) -> str:
-    """`arrive`, or what speaks against it, without the name of a table, server or slot:
-    anyone may read a probe.
+    """`arrive`, or what speaks against it.
+
+    It has no name of a table, server or slot: anyone may read a probe.
     """
     said = canaries.judge(witness.canary, DEFAULT_THRESHOLDS.crit)
     if witness.canary.error is not None or witness.error is not None:
         return "unknown: vectrue doctor"
+    # Nothing in the words of `judge` names a table, server or slot.
     if said is not None:
         return said.sentence
     if witness.differences:
@@ -185,5 +187,6 @@ def _figure(value: float | None, unit: str = "") -> str:
 
 
 def _plain(text: str) -> str:
-    """One line without the `|` that begins performance data."""
+    """One line for a monitoring plugin."""
+    # A plugin's output is one line, and `|` begins its performance data.
     return " ".join(text.replace("|", "/").split())

@@ -31,8 +31,9 @@ REPLAY_FLOOR = 0
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A partition at one moment. `at` is monotonic, in seconds; `members` is the
-    group's, None when unknown.
+    """A partition at one moment.
+
+    `at` is monotonic, in seconds; `members` is the group's, None when unknown.
     """
 
     at: float
@@ -42,8 +43,9 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Ring:
-    """The samples of one partition over the last WINDOW_SECONDS, at least
-    INTERVAL_SECONDS apart but for the newest.
+    """The samples of one partition over the last WINDOW_SECONDS.
+
+    They are at least INTERVAL_SECONDS apart, but for the newest.
 
     `moved_at` is when the partition was last seen to get on: its commit changed, or
     nothing waited.
@@ -53,8 +55,9 @@ class Ring:
     moved_at: float = 0.0
 
     def add(self, sample: Sample) -> Self:
-        """The ring with one more sample. Samples with an error, and times that go back,
-        leave it as it is.
+        """The ring with one more sample.
+
+        Samples with an error, and times that go back, leave it as is.
         """
         if sample.partition.error is not None or (self.samples and sample.at < self.samples[-1].at):
             return self
@@ -64,6 +67,7 @@ class Ring:
             or kept[-1].partition.current_offset != sample.partition.current_offset
             or sample.partition.waiting == 0
         )
+        # The newest is kept whatever its distance; once it is not the newest, it may go.
         if len(kept) > 1 and kept[-1].at - kept[-2].at < INTERVAL_SECONDS:
             kept.pop()
         kept = [old for old in kept if sample.at - old.at <= WINDOW_SECONDS]
@@ -76,8 +80,7 @@ class Ring:
 
 
 def classify(sample: Sample, history: Ring, *, floor: int, warn_seconds: float) -> Status:
-    """Judge a partition. The order of the rules is Burrow's, with the cases before
-    STALL put first.
+    """Judge a partition, in Burrow's order of rules with the cases before STALL first.
 
     Args:
         sample: the partition now.

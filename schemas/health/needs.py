@@ -1,5 +1,6 @@
-"""What each check of `vectrue doctor` needs: the parts whose trouble explains that it
-does not hold.
+"""What each check of `vectrue doctor` needs to hold.
+
+These are the parts whose trouble explains that it does not.
 
 Pure. A part is the check of the problem, or a name below where a check reports more
 than one. They are in the order in which a change meets them, and a part needs only such
@@ -47,16 +48,12 @@ class Needs:
 
     @property
     def running(self) -> tuple[str, ...]:
-        """Of a connector that runs, where it fails: what it reads and what it writes
-        to.
-        """
+        """Of a connector that runs, where it fails: what it reads and writes to."""
         return (*SET_UP, self.publication, self.slot, KAFKA)
 
     @property
     def reader(self) -> tuple[str, ...]:
-        """Of a slot that is read and moves, and of the heartbeat that the connector
-        writes.
-        """
+        """Of a slot that is read and moves, and of the connector's heartbeat."""
         return (
             *SET_UP,
             self.publication,

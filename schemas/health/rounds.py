@@ -1,5 +1,4 @@
-"""Whether an installation is looked after: the keeper, the workers' watch of what
-is configured, looks at all rows.
+"""Whether an installation is looked after: its keeper, watch and looks at all rows.
 
 Pure. What heals by itself heals only while a worker looks. If none has looked for two
 periods, it must be reported.
@@ -16,12 +15,10 @@ from schemas.duration import show_duration
 What = Literal["keeper", "watch", "rows"]
 ALL: tuple[What, ...] = ("keeper", "watch", "rows")
 
+# Least wait, however short the period: after an error the keeper pauses for 30 s.
 _LEAST_SECONDS = 45.0
-"""However short a period is: the keeper's pause after an error is half a minute."""
+# Time for a keeper over a whole table: enough to read a hundred million rows.
 _BUSY_SECONDS = 600.0
-"""For what a keeper does over a whole table: a hundred million rows are read in that
-time.
-"""
 _SAID: dict[What, tuple[str, str]] = {
     "keeper": (
         "no worker has done the keeper's work",
@@ -60,6 +57,7 @@ class Round:
     def allowed_seconds(self) -> float:
         """Two periods, and what may come in between."""
         busy = self.busy_seconds if self.doing is None else max(self.busy_seconds, _BUSY_SECONDS)
+        # One missed round happens at every restart of a worker; two do not.
         return max(2 * self.every_seconds, _LEAST_SECONDS) + busy
 
     @property

@@ -1,5 +1,4 @@
-"""What is there of everything that is configured, and the rule that says what of it
-differs.
+"""What is there of everything that is configured, and what of it differs.
 
 Pure. Read by `connectors.postgres.health.watched`; compared by workers every few
 seconds, by the keeper and by `doctor`.
@@ -36,7 +35,8 @@ _KEY_TYPES = {
     "timestamp without time zone",
     "timestamp with time zone",
 }
-_ENUM = "E"  # typcategory
+# pg_type.typcategory.
+_ENUM = "E"
 
 KINDS = {
     "r": "table",
@@ -51,12 +51,14 @@ KINDS = {
 
 
 def travels(column: KeyColumn, base_type: str) -> bool:
-    """Whether the values of a key column come through capture unchanged; `base_type` is
-    that of a domain.
+    """Whether the values of a key column come through capture unchanged.
+
+    `base_type` is that of a domain.
     """
     return (
         column.category == _ENUM
         or base_type in _KEY_TYPES
+        # An extension's type is printed with its schema where that is not in the search path.
         or base_type.rsplit(".", 1)[-1] == "citext"
     )
 
@@ -75,9 +77,7 @@ class Effect(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ShapeDifference:
-    """A difference, the table that it is about (None: all), and what it does to a
-    worker.
-    """
+    """A difference, its table (None: all), and what it does to a worker."""
 
     effect: Effect
     table: TableName | None
@@ -86,8 +86,9 @@ class ShapeDifference:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Why the text of a table cannot be evaluated: a sentence, and what to do; `hides`:
-    a policy would hide rows.
+    """Why the text of a table cannot be evaluated, and what to do.
+
+    `hides`: a policy would hide rows.
     """
 
     sentence: str
@@ -141,9 +142,7 @@ class TableShape:
 
 @dataclass(frozen=True, slots=True)
 class PublicationShape:
-    """The publication: what it publishes, and the relations that are in it, by their
-    names now.
-    """
+    """The publication: what it publishes, and its relations by their names now."""
 
     inserts_and_updates: bool
     through_root: bool
@@ -171,7 +170,10 @@ class Shape:
 
     def of(self, table: TableName) -> TableShape | None:
         """A table's shape; None when it is not configured."""
-        return next((one for one in self.tables if one.table == table), None)
+        for one in self.tables:
+            if one.table == table:
+                return one
+        return None
 
 
 def compare(shape: Shape, *, publication: str, slot: str) -> list[ShapeDifference]:
@@ -182,13 +184,13 @@ def compare(shape: Shape, *, publication: str, slot: str) -> list[ShapeDifferenc
         publication: its configured name.
         slot: its configured name.
     """
-    found = list(_capture(shape, publication, slot))
+    found = [*_publication(shape, publication), *_slot(shape, slot)]
     for table in shape.tables:
         found += _table(shape, table, publication)
     return found
 
 
-def _capture(shape: Shape, publication: str, slot: str) -> Iterator[ShapeDifference]:
+def _publication(shape: Shape, publication: str) -> Iterator[ShapeDifference]:
     there, published = shape.publication, f"publication {publication}"
     if there is None:
         yield _missed(
@@ -198,13 +200,21 @@ def _capture(shape: Shape, publication: str, slot: str) -> Iterator[ShapeDiffere
         yield _missed(
             None, f"publication {publication} leaves out inserts or updates", INIT, published
         )
-    elif not there.through_root and any(table.kind == "p" for table in shape.tables):
+    elif not there.through_root and _has_partitions(shape):
+        # An event would name the partition, which no setting knows.
         yield _missed(
             None,
             f"publication {publication} does not publish partitions through their root",
             INIT,
             published,
         )
+
+
+def _has_partitions(shape: Shape) -> bool:
+    return any(table.kind == "p" for table in shape.tables)
+
+
+def _slot(shape: Shape, slot: str) -> Iterator[ShapeDifference]:
     reads, read = shape.slot, f"slot {slot}"
     if reads is None:
         yield _missed(None, f"there is no replication slot {slot}: nothing is captured", INIT, read)
@@ -243,6 +253,21 @@ def _table(shape: Shape, table: TableShape, publication: str) -> Iterator[ShapeD
             "name the table that holds the rows in [[tables]]",
         )
         return
+    yield from _rows(shape, table)
+    # Without a publication that alone is said, and not of each table.
+    if shape.publication is not None:
+        yield from _published(shape.publication, table, publication)
+    yield from _key(table)
+    yield from _columns(table, harm)
+    # A policy that hides rows was said by `_rows`.
+    if table.trouble is not None and not (table.hides_rows and table.trouble.hides):
+        effect = Effect.STOP if table.trouble.hides else harm
+        yield _found(effect, name, table.trouble.sentence, table.trouble.fix)
+
+
+def _rows(shape: Shape, table: TableShape) -> Iterator[ShapeDifference]:
+    """What keeps rows of a table from the role, or its changes from the log."""
+    name = table.table
     if table.hides_rows:
         yield _found(
             Effect.STOP,
@@ -256,13 +281,6 @@ def _table(shape: Shape, table: TableShape, publication: str) -> Iterator[ShapeD
             f"table {name} is not permanent: its changes are not in the log that capture reads",
             f"ALTER TABLE {name} SET LOGGED",
         )
-    if shape.publication is not None:
-        yield from _published(shape.publication, table, publication)
-    yield from _key(table)
-    yield from _columns(table, harm)
-    if table.trouble is not None and not (table.hides_rows and table.trouble.hides):
-        effect = Effect.STOP if table.trouble.hides else harm
-        yield _found(effect, name, table.trouble.sentence, table.trouble.fix)
 
 
 def _published(
@@ -270,10 +288,7 @@ def _published(
 ) -> Iterator[ShapeDifference]:
     name, configured = table.table, f"publication {publication}"
     if not table.published:
-        others = [str(other) for other in there.members if other.schema == name.schema]
-        instead = ""
-        if others:
-            instead = f"; of schema {name.schema} it publishes {', '.join(others)}"
+        instead = _published_instead(there, name.schema)
         said = (
             f"table {name} is not published by {configured}{instead}: its changes are not captured"
         )
@@ -286,6 +301,7 @@ def _published(
     if table.listed is None:
         return
     for column in table.key:
+        # Postgres refuses an UPDATE when the published columns lack a part of the identity.
         if column.name not in table.listed:
             yield _found(
                 Effect.NAMED,
@@ -298,6 +314,15 @@ def _published(
             return
 
 
+def _published_instead(there: PublicationShape, schema: str) -> str:
+    """What is published of a schema: a table that was renamed is among these."""
+    others: list[str] = []
+    for other in there.members:
+        if other.schema == schema:
+            others.append(str(other))
+    return f"; of schema {schema} it publishes {', '.join(others)}" if others else ""
+
+
 def _key(table: TableShape) -> Iterator[ShapeDifference]:
     name = table.table
     if not table.key:
@@ -308,6 +333,12 @@ def _key(table: TableShape) -> Iterator[ShapeDifference]:
             f"ALTER TABLE {name} ADD PRIMARY KEY (...)",
         )
         return
+    yield from _key_types(table)
+    yield from _identity(table)
+
+
+def _key_types(table: TableShape) -> Iterator[ShapeDifference]:
+    name = table.table
     for column, base in zip(table.key, table.key_types, strict=True):
         if not travels(column, base):
             said = (
@@ -320,6 +351,11 @@ def _key(table: TableShape) -> Iterator[ShapeDifference]:
                 f"{said} capture unchanged",
                 "use a key of integers, numeric, text, uuid, boolean, enum, date or timestamp",
             )
+
+
+def _identity(table: TableShape) -> Iterator[ShapeDifference]:
+    """What makes Postgres refuse updates of a published table."""
+    name = table.table
     if not table.key_usable:
         yield _found(
             Effect.NAMED,
@@ -343,6 +379,7 @@ def _columns(table: TableShape, harm: Effect) -> Iterator[ShapeDifference]:
         there = table.columns.get(vector)
         if there is None:
             yield _found(harm, table.table, f"table {table.table} has no column {vector}", INIT)
+        # The type is printed with its length, and with its schema outside the search path.
         elif there.split("(", 1)[0].rsplit(".", 1)[-1] != "vector":
             yield _found(
                 harm,

@@ -1,5 +1,6 @@
-"""What happened to a topic or a group behind a worker's back, told from the broker's
-figures and what was noted. Pure.
+"""What happened to a topic or group, told from its figures and notes.
+
+Pure.
 
 An offset is noted in Postgres before it is committed in Kafka, and the figures are read
 before the notes. So a commit beyond its note is not one of ours, however many workers
@@ -48,8 +49,9 @@ class Surprise:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Offsets of a partition that a worker was not given: it got `before - 1`, then
-    `after`.
+    """Offsets of a partition that a worker was not given.
+
+    It got `before - 1`, then `after`.
     """
 
     place: Place
@@ -70,9 +72,11 @@ def of_topic(
     """
     if noted is not None and is_another(topic_id, noted.topic_id):
         return [Surprise(topic, f"topic {topic} was deleted and made again", forget=True)]
-    known = [row for row in rows if _is_known(row)]
+    known = list(filter(_is_known, rows))
     found = list(_beyond(topic, known))
-    expired = sum(_expired(row, noted) for row in known)
+    expired = 0
+    for row in known:
+        expired += _expired(row, noted)
     if expired:
         found.append(Surprise(topic, f"{expired:,} events of topic {topic} expired unread"))
     found += _moved(topic, known, noted)
@@ -80,14 +84,16 @@ def of_topic(
 
 
 def of_gap(gap: Gap, start: int | None) -> Surprise | None:
-    """Whether a gap in what a worker was given is events that expired; markers of
-    transactions make gaps as well.
+    """Whether a gap in what a worker was given is events that expired.
+
+    Markers of transactions make gaps as well.
 
     Args:
         gap: the gap.
         start: first offset that the log holds now; it only grows.
     """
     topic, partition = gap.place
+    # The log still has the offsets of the gap, so nothing expired: they never held events.
     if start is None or start <= gap.before:
         return None
     count = min(start, gap.after) - gap.before
@@ -98,6 +104,7 @@ def handled(row: PartitionLag) -> int | None:
     """Up to where a partition counts as handled once its surprises are known."""
     if row.current_offset is None or row.log_start_offset is None:
         return row.log_start_offset if row.current_offset is None else row.current_offset
+    # Expired events never come: their surprise has all rows looked at instead.
     return max(row.current_offset, row.log_start_offset)
 
 
@@ -126,6 +133,7 @@ def _beyond(topic: str, rows: Sequence[PartitionLag]) -> Iterator[Surprise]:
 
 
 def _expired(row: PartitionLag, noted: Noted | None) -> int:
+    # A note is written before its commit, so either may be the later one.
     reached = max(row.current_offset or 0, _handled_in(noted, row))
     return max(0, (row.log_start_offset or 0) - reached)
 
@@ -135,6 +143,7 @@ def _moved(topic: str, rows: Sequence[PartitionLag], noted: Noted | None) -> Ite
         return
     for row in rows:
         commit, reached = row.current_offset, _handled_in(noted, row)
+        # Notes come before commits, so someone else moved the group: a reset, another program.
         if commit is not None and commit > reached:
             yield Surprise(
                 topic,

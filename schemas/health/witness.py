@@ -1,5 +1,6 @@
-"""The evidence that all is well: nothing says so without something that would be
-missing if it were not.
+"""The evidence that all is well.
+
+Nothing says so without something that would be missing if it were not.
 
 Pure. Read by `connectors.postgres` and `streams.operations.witness`, judged by
 `schemas.health.canary` and `schemas.health.lag_report`.
@@ -21,8 +22,7 @@ from schemas.rows.table import TableName
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """A table of which changes may have been missed, and that the keeper has not looked
-    at yet.
+    """A table that is yet to be looked at, since changes may have been missed.
 
     Attributes:
         table: which.
@@ -53,8 +53,9 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Something configured that is not what is there: one sentence without a full stop,
-    and what to do about it.
+    """Something configured that is not what is there, and what to do about it.
+
+    `sentence` has no full stop.
 
     Attributes:
         about: the part that `doctor` has a line of its own for; empty: none.
@@ -79,9 +80,7 @@ class Beat:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A beat that came back to Postgres, with the time of each hop; None where a record
-    did not tell.
-    """
+    """A beat that came back, with the time of each hop; None where none was told."""
 
     beat: Beat
     captured_at: datetime | None
@@ -92,8 +91,7 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class Transit:
-    """How far the canary came outside Postgres; asked for only where it has not come
-    back.
+    """How far the canary came outside Postgres; asked only where it is not back.
 
     Attributes:
         members: live workers in their group; None when unknown.
@@ -144,16 +142,14 @@ class Canary:
 
     @property
     def is_fresh(self) -> bool:
-        """Whether it came back lately. A beat of the future says nothing: the clock was
-        set back since.
-        """
+        """Whether it came back lately."""
         age = self.age_seconds
+        # A beat of the future says nothing: the clock was set back since.
         return self.error is None and age is not None and -_SKEW_SECONDS <= age <= self.late_seconds
 
     @property
     def waiting_seconds(self) -> float | None:
-        """For how long, at least, beats have been written of which none came back; 0
-        without one.
+        """For how long, at least, beats have been written and none came back; else 0.
 
         A worker that has just started after a pause is waited for, however old the last
         arrival is.
@@ -165,6 +161,8 @@ class Canary:
             or (self.arrived and self.arrived.beat == self.written)
         ):
             return None if since is None else 0.0
+        # Counted in beats, not by their age: after a pause the last arrival is old, and
+        # a worker that has just started is waited for.
         before = self.written.number - (self.arrived.beat.number if self.arrived else 0) - 1
         return since + max(before, 0) * self.every_seconds
 
@@ -218,17 +216,22 @@ class Witness:
 
     @property
     def neglected(self) -> tuple[Round, ...]:
-        """What is not done although a live worker runs; that none runs is said of the
-        canary, which it writes.
+        """What is not done although a live worker runs.
+
+        That none runs is said of the canary, which it writes.
         """
         since = self.canary.written_seconds
         runs = since is not None and since <= self.canary.late_seconds
-        return tuple(one for one in self.rounds if one.is_late) if runs else ()
+        if not runs:
+            return ()
+        late: list[Round] = []
+        for one in self.rounds:
+            if one.is_late:
+                late.append(one)
+        return tuple(late)
 
     def to_json(self) -> dict[str, Any]:
-        """What was seen as plain data, but for the slot; lists are null where they
-        could not be read.
-        """
+        """What was seen as plain data, without the slot; null where it was not read."""
         seen: dict[str, Any] = dict.fromkeys(("looks", "differences", "rounds", "edits"))
         if self.error is None:
             seen["looks"] = [look.to_json() for look in self.looks]
@@ -238,8 +241,8 @@ class Witness:
         return {"canary": self.canary.to_json(), **seen, "error": self.error}
 
 
+# In seconds, between two looks at one clock.
 _SKEW_SECONDS = 1.0
-"""Between two looks at one clock."""
 
 
 def _time(moment: datetime | None) -> str | None:

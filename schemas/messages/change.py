@@ -1,5 +1,6 @@
-"""A Debezium record, read down to the one thing it is trusted for: "row X of table T
-may have changed".
+"""A Debezium record, read down to a hint: "row X of table T may have changed".
+
+That is the one thing it is trusted for.
 
 JSON, with or without Connect's `{schema, payload}` wrapper, from our key-only connector
 or from one that publishes whole rows. Every other field of the envelope is ignored: the
@@ -23,7 +24,8 @@ from schemas.rows.table import Key, TableName, key_part
 Op = Literal["c", "u", "d", "r", "t", "m"]
 _OPS = ("c", "u", "d", "r", "t", "m")
 _ROW_OPS = ("c", "u", "r")
-_LARGEST_TIME_MS = 253_402_300_799_000  # year 9999, the end of Python's datetime
+# Year 9999, the end of Python's datetime.
+_LARGEST_TIME_MS = 253_402_300_799_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,7 @@ def parse(key: bytes | None, value: bytes | None) -> Change | None:
     if op not in _OPS or not isinstance(source, dict):
         raise PoisonEvent("the value is not a Debezium envelope: it has no op and source")
     schema, table = source.get("schema"), source.get("table")
+    # A logical message (pg_logical_emit_message) is about no table.
     if op == "m":
         return Change(TableName("", ""), op, {}, _time(source), _int(source.get("txId")))
     if not (isinstance(schema, str) and isinstance(table, str) and schema and table):
@@ -101,24 +104,26 @@ def parse(key: bytes | None, value: bytes | None) -> Change | None:
     fields = dict(row) if isinstance(row, dict) else {}
     if key is not None:
         fields.update(_payload(_object(key, "key")))
-    # A snapshot row between transactions may carry the origin of the transaction before
-    # it (knowledge of Debezium 3.5+): the label counts for streamed changes only.
-    streamed = op != "r" and source.get("snapshot") in (None, False, "false")
-    origin = source.get("origin") if streamed else None
-    name = TableName(schema, table)
     return Change(
-        name,
+        TableName(schema, table),
         cast("Op", op),
         fields,
         _time(source),
         _int(source.get("txId")),
-        origin if isinstance(origin, str) else None,
+        _origin(op, source),
     )
 
 
+def _origin(op: str, source: Mapping[str, Any]) -> str | None:
+    # A snapshot row between transactions may carry the origin of the transaction before
+    # it (knowledge of Debezium 3.5+): the label counts for streamed changes only.
+    streamed = op != "r" and source.get("snapshot") in (None, False, "false")
+    origin = source.get("origin") if streamed else None
+    return origin if isinstance(origin, str) else None
+
+
 def handled_at(value: bytes | None) -> datetime | None:
-    """When the connector had the event in hand, by its own clock; None when the
-    envelope does not say.
+    """When the connector had the event, by its own clock; None when it is not said.
 
     Raises:
         PoisonEvent: it is not a JSON object.
@@ -127,9 +132,7 @@ def handled_at(value: bytes | None) -> datetime | None:
 
 
 def appended_at(record: Record) -> datetime | None:
-    """The record's own time: when Kafka had it, by the producer's or the broker's
-    clock; None when it has none.
-    """
+    """The record's own time, by the producer's or the broker's clock; None without one."""
     return _moment(record.timestamp_ms)
 
 
@@ -144,6 +147,7 @@ def _object(data: bytes, what: str) -> dict[str, Any]:
 
 
 def _payload(outer: dict[str, Any]) -> dict[str, Any]:
+    # A table may have columns of these names among others; the wrapper has these two alone.
     if outer.keys() == {"schema", "payload"}:
         inner = outer["payload"]
         if not isinstance(inner, dict):

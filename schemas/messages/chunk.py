@@ -1,5 +1,4 @@
-"""The messages of the replay topic and of the deferred topic: which rows of which
-column to look at.
+"""The messages of the replay and deferred topics: rows of a column to look at.
 
 A chunk belongs to a replay run. It carries keys, never text. Progress is kept in the
 ledger in Postgres, never in the topic: a chunk that is delivered twice counts once. The
@@ -44,10 +43,10 @@ from schemas.rows.table import Key, TableName, key_part
 from schemas.rows.target import KeyColumn, Target
 
 _INTEGER = re.compile(r"-?[0-9]{1,20}")
+# The ledger's column is an integer.
 _LARGEST_CHUNK = 2**31 - 1
-"""The ledger's column is an integer."""
+# Centuries, at one look in 30 s. The number in a message may have thousands of digits.
 _MOST_ATTEMPTS = 10**9
-"""Centuries of one look in 30 s. The number in a message may have thousands of digits."""
 
 
 def _table_name(value: object) -> TableName:
@@ -119,8 +118,9 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
 class DeferredRow:
-    """A row to look at later, since it was locked or changed by a transaction that is
-    not visible yet.
+    """A row to look at later.
+
+    It was locked, or changed by a transaction that is not visible yet.
 
     `keys` holds its one key, and `chunk` is 0: both messages have these fields.
     """
@@ -177,8 +177,7 @@ def read_message(value: bytes | None) -> Chunk | DeferredRow:
 
 
 def deal(keys: Sequence[Key], size: int) -> list[tuple[Key, ...]]:
-    """Deal keys out like cards, one to each chunk in turn, so that neighbours in the
-    table are in different chunks.
+    """Deal keys out like cards: neighbours in the table get different chunks.
 
     An update whose new version fits into its row's page enters nothing into the table's
     indexes (HOT), and what leaves room there is the old version of another row of that

@@ -12,8 +12,9 @@ class LedgerConflict(VectrueError):
 
 @dataclass(frozen=True, slots=True)
 class ChunkAdvance:
-    """An advance of a chunk in the ledger, made in the transaction that writes the
-    vectors.
+    """An advance of a chunk in the ledger.
+
+    It is made in the transaction that writes the vectors.
 
     Attributes:
         run, number: the chunk.

@@ -1,5 +1,4 @@
-"""Dead letters: the original bytes of an event that can never be handled, and why, in
-Kafka Connect's header names.
+"""Dead letters: the original bytes of an event that can never be handled, and why.
 
 The header names are those of Connect's DeadLetterQueueReporter, so that existing tools
 show them.
@@ -19,26 +18,25 @@ from typing import Any, Literal, Self
 from schemas.messages.record import Header, Record
 from schemas.rows.table import Key
 
+# Header before the six: the event, of so many bytes, was larger than a record may be,
+# and its place alone is kept.
 _LEFT_OUT = "vectrue.left_out"
-"""Header before the six: the event, of so many bytes, was larger than a record may be,
-and its place alone is kept.
-"""
 # characters; a broker's default record limit must never be met by our own headers
 _LONGEST_MESSAGE = 1_000
 _PREFIX = "__connect.errors."
 _NAMES = ("topic", "partition", "offset", "stage", "exception.class.name", "exception.message")
 _TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 _PARTITION = re.compile(r"[0-9]{1,9}")
+# What Kafka takes for a topic's name, a partition and an offset; a header may say
+# anything.
 _OFFSET = re.compile(r"[0-9]{1,18}")
-"""What Kafka takes for a topic's name, a partition and an offset; a header may say
-anything.
-"""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A record that can never be handled, why, and the step of the pipeline that failed
-    (`decode`, `read`, `defer`).
+    """A record that can never be handled, why, and the step that failed.
+
+    The steps are `decode`, `read` and `defer`.
     """
 
     record: Record
@@ -72,8 +70,9 @@ def headers(record: Record, reason: Exception, *, stage: str) -> list[Header]:
 
 
 def without_content(record: Record, reason: Exception, *, stage: str) -> list[Header]:
-    """Headers of the dead letter of an event that is too large for one; it has neither
-    key, value nor other headers.
+    """Headers of the dead letter of an event that is too large for one.
+
+    It has neither key, value nor other headers.
     """
     size = len(record.key or b"") + len(record.value or b"")
     bare = Record(
@@ -111,17 +110,13 @@ class DeadLetter:
 
     @property
     def id(self) -> str:
-        """`topic/partition/offset` of the event; of the letter itself where the event's
-        is unknown.
-        """
+        """`topic/partition/offset` of the event, or of the letter where that is unknown."""
         record = self.original or self.letter
         return f"{record.topic}/{record.partition}/{record.offset}"
 
     @classmethod
     def parse(cls, letter: Record) -> Self:
-        """Read a record of the dead-letter topic. Never fails: what is missing stays
-        empty.
-        """
+        """Read a record of the dead-letter topic; never fails, what is missing stays empty."""
         own, kept = _divided(letter.headers)
         told: dict[str, str] = {}
         for name, value in own:
@@ -188,8 +183,7 @@ class EntryState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One thing that could not be handled: an undecodable event, or a row in
-    quarantine.
+    """One thing that was not handled: an undecodable event, or a row in quarantine.
 
     Attributes:
         id: `topic/partition/offset` of an event; `row-` and twelve hex digits for a
@@ -238,9 +232,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which entries are meant: all conditions that are given must hold. Ages in
-    seconds.
-    """
+    """Which entries are meant: all given conditions must hold. Ages in seconds."""
 
     ids: tuple[str, ...] = ()
     kind: str | None = None
@@ -250,8 +242,9 @@ class Selection:
     newer_than: float | None = None
 
     def takes(self, entry: Entry, now: datetime) -> bool:
-        """Whether an entry is meant. `reason` is part of the message in any case, or
-        the whole name of the class.
+        """Whether an entry is meant.
+
+        `reason` is part of the message in any case, or the whole name of the class.
         """
         if (self.ids and entry.id not in self.ids) or (self.kind and entry.kind != self.kind):
             return False
@@ -274,8 +267,7 @@ class Selection:
 
 
 def row_id(table: str, column: str, key: Key) -> str:
-    """The id of a row in quarantine: short, the same every time, and free of characters
-    that a shell would take.
-    """
+    """The id of a row in quarantine: short, always the same, and free of shell characters."""
+    # No text of Postgres holds a NUL, so no two keys are joined to the same name.
     name = "\x00".join((table, column, *key))
     return f"row-{sha256(name.encode()).hexdigest()[:12]}"

@@ -1,5 +1,6 @@
-"""Which log a position belongs to, and when a stored offset means nothing in the
-existing log (rules, no I/O).
+"""Which log a position belongs to, and when a stored offset means nothing there.
+
+These are rules, without I/O.
 
 Hazard: an offset between the slot's position and the end of the log looks well,
 whichever log it is from. Only the recorded identity, or the database that a connector
@@ -30,15 +31,14 @@ class LogIdentity:
     database_name: str
 
     def is_log_of(self, other: "LogIdentity") -> bool:
-        """Whether positions of the one mean something in the other; a database may have
-        been renamed.
+        """Whether positions of the one log mean something in the other.
+
+        A database may have been renamed.
         """
         return self.moved_from(other) is None
 
     def moved_from(self, recorded: "LogIdentity") -> str | None:
-        """Why positions of the recorded log mean nothing here, one clause; None where
-        they do.
-        """
+        """Why positions of the recorded log mean nothing here; None where they do."""
         if self.system_identifier != recorded.system_identifier:
             return (
                 f"database {self.database_name} is on another server than the one that capture "
@@ -77,9 +77,7 @@ class LogPositions:
     end: int
 
     def wrong(self, database: str, slot: str) -> str | None:
-        """Why the offset is not one of this log and slot, without its subject; None
-        where it may be one.
-        """
+        """Why the offset is not of this log and slot, without its subject; None if it may be."""
         if self.offset is None:
             return None
         if self.offset > self.end:
@@ -109,6 +107,7 @@ class ConnectorSource:
             config.get("database.hostname", ""),
             int(port) if port.isdecimal() else 5432,
             config.get("database.dbname", ""),
+            # Debezium's own default.
             config.get("slot.name", "debezium"),
         )
 
@@ -180,9 +179,7 @@ class Neighbours:
     members: int | None
 
     def lost(self) -> str | None:
-        """What another installation would lose if `init` went on, one sentence; None where
-        none works there.
-        """
+        """What another installation would lose if `init` went on; None if none works there."""
         foreign = self.read is not None and not self.read.is_database_of(self.wanted)
         there = self.read.where if self.read is not None and foreign else "another database"
         if foreign and self.active_slot_of is not None:

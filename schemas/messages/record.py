@@ -7,8 +7,10 @@ Header = tuple[str, bytes | None]
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One record. `timestamp_ms` is the broker's or producer's clock, in milliseconds
-    since 1970; None when absent.
+    """One record.
+
+    `timestamp_ms` is the broker's or producer's clock, in milliseconds since 1970; None
+    when absent.
     """
 
     topic: str

@@ -1,5 +1,6 @@
-"""An event that Kafka Connect, Kafka or Postgres itself cannot hold: told from other
-failures by its words. Pure.
+"""An event that Kafka Connect, Kafka or Postgres cannot hold, told by its words.
+
+Pure.
 """
 
 import re
@@ -27,9 +28,7 @@ _WORDS = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class LargeRow:
-    """The largest row that could be found: its table, its key as text, and its size in
-    bytes, uncompressed.
-    """
+    """The largest row that could be found: table, key as text, uncompressed bytes."""
 
     table: str
     key: str
@@ -42,8 +41,9 @@ def is_too_large(reason: str) -> bool:
 
 
 def sentence(reason: str, found: LargeRow | None) -> str:
-    """The failure, and the row that is the likely one; the key of a row is the only
-    content that is shown.
+    """The failure, and the row that is the likely one.
+
+    The key of a row is the only content that is shown.
     """
     said = f"an event is too large ({reason})"
     if found is None:

@@ -1,5 +1,4 @@
-"""Adoption: vectors that the application made itself, and what was found out about them
-before they are believed.
+"""Adoption: what was found out about vectors that the application made itself.
 
 Hazard: the sample is all the evidence there is. A row outside of it whose vector is of
 another text stays wrong until its text changes, or until `vectrue verify --deep all`
@@ -62,9 +61,8 @@ class Candidates:
 
     @property
     def is_proven(self) -> bool:
-        """Whether the sample speaks for the model: something was compared, and nothing
-        differed or was refused.
-        """
+        """Whether the sample speaks for the model: none compared differed or was refused."""
+        # Nothing to adopt is nothing to doubt, and one such column must not stop the others.
         if self.adoptable == 0:
             return True
         return (
@@ -76,23 +74,20 @@ class Candidates:
 
     @property
     def is_done(self) -> bool:
-        """Whether every vector that can be adopted is, but for those that changed
-        meanwhile.
-        """
+        """Whether every adoptable vector is adopted, but for those that changed meanwhile."""
         return self.locked == 0 and not self.refused
 
     @property
     def may_differ(self) -> float | None:
-        """Largest share of wrong vectors that a sample like this one misses with a
-        chance of `DOUBT`, 0 to 1.
+        """Largest share of wrong vectors, 0 to 1, that this sample misses by chance `DOUBT`.
 
-        0 when every row was compared, None when none was. Of n rows drawn, a share p is
-        missed with (1 - p)^n.
+        0 when every row was compared, None when none was.
         """
         if self.sample is None or self.sample.checked == 0:
             return None
         if self.sample.checked >= self.adoptable:
             return 0.0
+        # Of n rows drawn, a share p of wrong ones is missed with a chance of (1 - p)^n.
         return float(1 - DOUBT ** (1 / self.sample.checked))
 
     @property
@@ -124,7 +119,10 @@ class Candidates:
         if self.sample is not None:
             sample = self.sample.to_json()
             sample["untrue"] = len(self.sample.untrue)
-            sample["worst"] = [row.to_json() for row in self.sample.worst(SAMPLES)]
+            worst: list[dict[str, Any]] = []
+            for row in self.sample.worst(SAMPLES):
+                worst.append(row.to_json())
+            sample["worst"] = worst
             sample["may_differ"] = self.may_differ
         refused: list[dict[str, object]] = []
         for key, reason in sorted(self.refused.items()):
@@ -144,7 +142,11 @@ class Candidates:
 
 def verdict(columns: Sequence[Candidates]) -> str:
     """One line that says what was done, and what is left to do."""
-    complaints = [found.complaint for found in columns if found.complaint]
+    complaints: list[str] = []
+    for found in columns:
+        if found.complaint:
+            complaints.append(found.complaint)
+    # One column that is in doubt stops all: they were made by the same application.
     if complaints:
         return f"nothing adopted: {'; '.join(complaints)}"
     adoptable = others = adopted = held = refused = 0

@@ -1,5 +1,6 @@
-"""Truth: what a check of all vectors found, and whether it is what vectrue promises
-(invariants I1 and I2).
+"""Truth: what a check of all vectors found, and whether it is as promised.
+
+The promises are the invariants I1 and I2.
 
 A column is true when every row is current, blank, or in quarantine with its reason, and
 nothing else was found. This is what convergence means, and wider than
@@ -56,9 +57,7 @@ SAMPLES = 10
 
 @dataclass(frozen=True, slots=True)
 class RowGroup:
-    """Rows that are alike: their state, what else was found, how many there are, and
-    the keys of some.
-    """
+    """Rows that are alike: state, findings, how many, and the keys of some."""
 
     state: str
     findings: tuple[str, ...]
@@ -74,10 +73,9 @@ class RowGroup:
     def is_passed_by(self) -> bool:
         """Whether a replay would leave them although something was found.
 
-        A count takes a vector for the one that was written where no one seems to have
-        written the row since; a check of all vectors does not, so it may call a row
-        stale that a replay takes for current.
+        A check of all vectors may call a row stale that a replay takes for current.
         """
+        # A count believes a vector where no one seems to have written the row since.
         return bool(self.findings) and (
             self.state in ("current", "quarantined") or "foreign_vector" in self.findings
         )
@@ -85,8 +83,9 @@ class RowGroup:
 
 @dataclass(frozen=True, slots=True)
 class Untrue:
-    """A row whose vector is not what the model makes of its text. `cosine` is None
-    where there is no comparing.
+    """A row whose vector is not what the model makes of its text.
+
+    `cosine` is None where there is no comparing.
     """
 
     key: Key
@@ -126,6 +125,7 @@ class Deep:
             self.lowest_cosine = (
                 cosine if self.lowest_cosine is None else min(self.lowest_cosine, cosine)
             )
+        # Vectors of different lengths, or of length 0, have no cosine, and are not the same.
         if cosine is None or cosine < LEAST_COSINE:
             self.untrue.append(Untrue(key, cosine, digest))
 
@@ -136,9 +136,12 @@ class Deep:
 
     def worst(self, count: int) -> list[Untrue]:
         """The untrue rows that are furthest off, those without a comparison first."""
-        return sorted(self.untrue, key=lambda row: -2.0 if row.cosine is None else row.cosine)[
-            :count
-        ]
+
+        # No cosine is under -1, so those without one come first.
+        def distance(row: Untrue) -> float:
+            return -2.0 if row.cosine is None else row.cosine
+
+        return sorted(self.untrue, key=distance)[:count]
 
     def to_json(self) -> dict[str, Any]:
         """The figures under the names of the command line's contract."""
@@ -180,14 +183,21 @@ class Truth:
     @property
     def untrue(self) -> int:
         """Rows about which something is untrue, each once."""
-        found = sum(group.rows for group in self.groups if not group.is_true)
-        return found + (len(self.deep.untrue) if self.deep else 0)
+        # Only rows that count as current are compared, so none is counted twice.
+        found = len(self.deep.untrue) if self.deep else 0
+        for group in self.groups:
+            if not group.is_true:
+                found += group.rows
+        return found
 
     @property
     def disowned(self) -> int:
         """Rows that a replay would pass by, and whose vector is not as promised."""
-        damaged = sum(group.rows for group in self.groups if group.is_passed_by)
-        return damaged + (len(self.deep.untrue) if self.deep else 0)
+        damaged = len(self.deep.untrue) if self.deep else 0
+        for group in self.groups:
+            if group.is_passed_by:
+                damaged += group.rows
+        return damaged
 
     @property
     def is_true(self) -> bool:
@@ -199,6 +209,7 @@ class Truth:
         """Keys of some rows of each kind that is not as promised."""
         found: dict[str, list[Key]] = {}
         for group in self.groups:
+            # A true state is not listed; what was found beside it is.
             names = group.findings if group.state in TRUE_STATES else (group.state, *group.findings)
             for name in names:
                 found.setdefault(name, []).extend(group.keys)
@@ -208,7 +219,9 @@ class Truth:
 
     def to_json(self) -> dict[str, Any]:
         """The figures under the names of the command line's contract."""
-        counts = {name: self.count(name) for name in (*STATES, *FINDINGS)}
+        counts: dict[str, int] = {}
+        for name in (*STATES, *FINDINGS):
+            counts[name] = self.count(name)
         return {
             "table": self.table,
             "column": self.column,

@@ -1,5 +1,4 @@
-"""A comparison of two models, or of two columns, on judged queries: what is asked, what
-came out, and the verdict.
+"""A comparison of two models, or of two columns, on judged queries.
 
 Durations are seconds, sizes bytes. What could not be measured is None, never 0.
 
@@ -32,8 +31,9 @@ class JudgedQuery:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A mean over queries with its bootstrap interval; no interval where all queries
-    agree or there is only one.
+    """A mean over queries with its bootstrap interval.
+
+    There is no interval where all queries agree or there is only one.
     """
 
     mean: float
@@ -45,14 +45,13 @@ class Estimate:
         """1 or -1 where the whole interval lies on one side of 0; else 0."""
         if self.low is None or self.high is None:
             return 0
+        # At most one of the two holds, and True counts as 1.
         return (self.low > 0) - (self.high < 0)
 
 
 @dataclass(frozen=True, slots=True)
 class MeasureLine:
-    """One measure over one group of queries; `difference` is B minus A, paired by
-    query.
-    """
+    """One measure over one group of queries; B minus A is paired by query."""
 
     group: str
     queries: int
@@ -72,8 +71,9 @@ class Percentiles:
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """One query at a time: the model's part, the search's, and both; `totals` are the
-    single measurements.
+    """One query at a time: the model's part, the search's, and both.
+
+    `totals` are the single measurements.
     """
 
     embed: Percentiles
@@ -135,8 +135,10 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Differing:
-    """A query on which the sides differ: nDCG@10, the rank of the best relevant row
-    (None: not among those looked at), and what each found first.
+    """A query on which the sides differ, and what each found first.
+
+    `a` and `b` are nDCG@10; the ranks are those of the best relevant row, None if it
+    was not among those looked at.
     """
 
     query: JudgedQuery
@@ -201,6 +203,7 @@ class Comparison:
         """One sentence."""
         found = self.line().difference
         change = f"{DECIDES} {found.mean:+.3f}"
+        # Without an interval a difference may be chance, however large it is.
         if found.low is None or found.high is None:
             return (
                 f"no difference can be told from these {self.queries} queries: {change}, "
@@ -216,7 +219,7 @@ class Comparison:
         """For scripts."""
         quality: dict[str, list[dict[str, Any]]] = {}
         for way, lines in self.quality.items():
-            quality[way] = [asdict(line) for line in lines]
+            quality[way] = list(map(asdict, lines))
         return {
             "a": self.a.to_json(),
             "b": self.b.to_json(),

@@ -67,9 +67,7 @@ class Textless:
 
     @property
     def sentence(self) -> str | None:
-        """What to tell, with what to write in place of the text; None where there is
-        nothing to tell.
-        """
+        """What to tell, with what to write in place of the text; None: nothing."""
         if self.rows is None:
             return (
                 f"how many rows of {self.table} have content and no text is not known "
@@ -85,15 +83,20 @@ class Textless:
             return (
                 f"{said}; let the [[tables]] text of {self.table} be '' or the content, never NULL"
             )
+        return f"{said}; {self._cure}"
+
+    @property
+    def _cure(self) -> str:
         names: list[str] = []
         cured: list[str] = []
         for column, is_string in self.empty:
             name = _quoted(column)
             names.append(name)
+            # coalesce takes values of one type, and '' is none of an integer.
             cured.append(f"coalesce({name}{'' if is_string else '::text'}, '')")
-        every = ", ".join(_quoted(column) for column in self.read)
+        every = ", ".join(map(_quoted, self.read))
         return (
-            f"{said}; the text is NULL because {', '.join(names)} is: write "
+            f"the text is NULL because {', '.join(names)} is: write "
             f"{', '.join(cured)} in its place in "
             "[[tables]] text, or "
             f"concat_ws(' ', {every}), then `vectrue init`"
@@ -106,8 +109,7 @@ def _quoted(name: str) -> str:
 
 
 def verdict(columns: list[Coverage], doubt: str | None, way: str = "vectrue replay run") -> str:
-    """One line that says whether the vectors are true, and what to do when they are
-    not.
+    """One line that says whether the vectors are true, and what to do if not.
 
     Args:
         columns: as they were counted.
@@ -118,6 +120,7 @@ def verdict(columns: list[Coverage], doubt: str | None, way: str = "vectrue repl
     said = _counted(columns, way)
     if doubt is None or not columns:
         return said
+    # "all" is what the doubt speaks against.
     return f"{said.removeprefix('all ')}, but {doubt}"
 
 
@@ -140,9 +143,7 @@ def _counted(columns: list[Coverage], way: str) -> str:
 
 
 def once(counts: Iterable[tuple[str, int]]) -> int:
-    """Rows, each once, though a table has several columns: by table the largest of its
-    counts, and the sum of these.
-    """
+    """Rows, each once, though a table has several columns: the largest count of each."""
     most: dict[str, int] = {}
     for table, count in counts:
         most[table] = max(most.get(table, 0), count)
@@ -150,7 +151,6 @@ def once(counts: Iterable[tuple[str, int]]) -> int:
 
 
 def _sum_by_table(columns: list[Coverage], name: str) -> int:
-    """Rows, each once, though a migration has two columns beside each other: the worse
-    of the two counts.
-    """
+    """Rows, each once, though a table has several columns."""
+    # During a migration two columns stand beside each other: the worse of the counts says it.
     return once((column.table, getattr(column, name) or 0) for column in columns)

@@ -1,5 +1,4 @@
-"""A migration of vector columns to another model: its states, the names it uses, and
-which step may follow which.
+"""A migration of vector columns to another model: states, names, allowed steps.
 
     none ── start ──► started ── swap ──► swapped ── finish ──► finished
                        │   ▲                │
@@ -27,7 +26,8 @@ from typing import Any
 from schemas.errors import VectrueError
 from schemas.rows.table import TableName
 
-_LONGEST_NAME = 63  # bytes, NAMEDATALEN - 1
+# In bytes, NAMEDATALEN - 1.
+_LONGEST_NAME = 63
 _LONGEST_PROVENANCE = len("_model")
 
 
@@ -45,8 +45,10 @@ OPEN = (MigrationState.STARTED, MigrationState.SWAPPED)
 
 @dataclass(frozen=True, slots=True)
 class IndexNames:
-    """One vector index through a migration: the name readers know, and those of its
-    twin before and after the swap.
+    """One vector index through a migration.
+
+    `served` is the name readers know, the others are those of its twin before and after
+    the swap.
     """
 
     served: str
@@ -102,9 +104,7 @@ class ColumnMigration:
 
     @property
     def beside(self) -> str | None:
-        """The column beside the served one: the growing one before the swap, the
-        retired one after; None offline.
-        """
+        """The column beside the served one: growing, then retired; None offline."""
         if self.offline:
             return None
         return (
@@ -157,8 +157,9 @@ def openings(under_way: Iterable[ColumnMigration]) -> dict[str, Mapping[str, Any
 
 
 def is_behind(model: str, wanted: str | None, under_way: Iterable[ColumnMigration]) -> bool:
-    """Whether a column that is not under way holds what the others come from: it is yet
-    to follow them.
+    """Whether a column that is not under way is yet to follow the others.
+
+    It holds then the model that the others come from.
 
     Args:
         model: id of the model that the database wants in it.
@@ -171,6 +172,7 @@ def is_behind(model: str, wanted: str | None, under_way: Iterable[ColumnMigratio
 
 def growing(column: str) -> str:
     """Name of the column in which the new vectors grow."""
+    # The names of its provenance columns must fit as well.
     return suffixed(column, "_v2", room=_LONGEST_PROVENANCE)
 
 
@@ -185,8 +187,7 @@ def index_names(name: str, definition: str, tablespace: str | None = None) -> In
 
 
 def require(step: MigrationStep, migrations: Sequence[ColumnMigration]) -> list[ColumnMigration]:
-    """The columns that a step is for, each by its own state; the others stay as they
-    are.
+    """The columns that a step is for, each by its own state.
 
     Returns:
         those that may take the step; all of them where the step drops something.
@@ -207,6 +208,7 @@ def require(step: MigrationStep, migrations: Sequence[ColumnMigration]) -> list[
             takes.append(one)
         else:
             left.append(one)
+    # `finish` drops the old vectors, so it never ends a part of a migration by itself.
     if left and (not takes or step is MigrationStep.FINISH):
         raise _too_early(step, left, takes)
     return takes
@@ -224,26 +226,33 @@ def _too_early(
         clauses.append(f"{', '.join(names)} {verb} {said}")
     why = "; ".join(clauses)
     instead = _WHY_NOT[left[0].state, left[0].offline][1]
-    alike = [one for one in left if (one.state, one.offline) == (left[0].state, left[0].offline)]
-    flags = table_flags(one.table for one in alike) if takes or len(alike) < len(left) else ""
+    # The fix is for the columns that are where the first one is; the next call says more.
+    alike: list[TableName] = []
+    for one in left:
+        if (one.state, one.offline) == (left[0].state, left[0].offline):
+            alike.append(one.table)
+    flags = table_flags(alike) if takes or len(alike) < len(left) else ""
     fix = instead.format(flags=flags) if "{flags}" in instead else f"{instead}{flags}"
     if takes:
-        fix = (
-            f"{fix}; or, for those that are ready, vectrue migrate "
-            f"{step}{table_flags(one.table for one in takes)}"
-        )
+        ready = [one.table for one in takes]
+        fix = f"{fix}; or, for those that are ready, vectrue migrate {step}{table_flags(ready)}"
     return VectrueError(f"cannot {step}: {why}", fix=fix)
 
 
 def table_flags(tables: Iterable[TableName]) -> str:
     """` -t public.questions -t ...`, as a shell takes it: each table once."""
-    names = dict.fromkeys(str(table) for table in tables)
-    return "".join(f" -t {shlex.quote(name)}" for name in names)
+    # A table with several columns is named once.
+    flags: dict[str, None] = {}
+    for table in tables:
+        flags[f" -t {shlex.quote(str(table))}"] = None
+    return "".join(flags)
 
 
 def suffixed(name: str, suffix: str, *, room: int = 0) -> str:
-    """A name with a suffix, cut to what Postgres keeps of it; `room` bytes are left for
-    a further one.
+    """A name with a suffix, cut to what Postgres keeps of it.
+
+    `room` bytes are left for a further suffix.
     """
     most = _LONGEST_NAME - len(suffix) - room
+    # Cut in bytes, as Postgres does it; half a character at the end is left out.
     return name.encode()[:most].decode(errors="ignore") + suffix

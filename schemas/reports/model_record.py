@@ -1,5 +1,6 @@
-"""What is kept about a model in `vectrue.models`, under the id that is stored beside
-each of its vectors.
+"""What is kept about a model in `vectrue.models`.
+
+It is kept under the id that is stored beside each of the model's vectors.
 
 Hazard: two records with one id describe one model. A field that could differ between
 machines, such as a path, does not belong here.
@@ -19,8 +20,9 @@ vocabularies have up to 18; the rest is for white space between.
 
 @dataclass(frozen=True, slots=True)
 class ModelRecord:
-    """One model, as it describes itself without its weights in memory; None: it has no
-    such thing.
+    """One model, as it describes itself without its weights in memory.
+
+    None: it has no such thing.
     """
 
     model: str
@@ -41,11 +43,11 @@ class ModelRecord:
 
     @property
     def characters(self) -> int:
-        """How much of a text is read from the database: whatever the model may use, and
-        enough to see that it is blank.
+        """How much of a text is read from the database, in characters.
 
-        A model without a limit of its own uses as much as makes a text blank.
+        It is what the model may use, and enough to see that the text is blank.
         """
+        # A model without a limit of its own uses as much as makes a text blank.
         return max(BLANK_WITHIN, (self.max_tokens or 0) * LONGEST_TOKEN)
 
     def to_json(self) -> dict[str, Any]:

@@ -1,5 +1,4 @@
-"""How good searches are: what judged queries found, what a search was and found, what
-people thought of it.
+"""How good searches are: judged queries, logged searches, and opinions.
 
 Hazard: figures belong to their model, their queries and the rows of their time. A row
 that is gone counts for nothing, since no search could find it: `gone` says how many
@@ -69,9 +68,7 @@ class QualityRun:
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """The last figures of a table, how old they are, and the last ones of the model
-    before, where there was one.
-    """
+    """The last figures of a table, their age, and the last ones of the model before."""
 
     last: QualityRun
     age_seconds: float
@@ -108,9 +105,7 @@ class Feedback:
 
 @dataclass(frozen=True, slots=True)
 class Opinions:
-    """What feedback says about a table: how many rows were called useful, of how many
-    that were called anything.
-    """
+    """What feedback says about a table: rows called useful, of all called anything."""
 
     table: str
     useful: int

@@ -1,5 +1,4 @@
-"""Replay runs in the words of all commands: what is asked for, where a chunk stands, what
-a run has come to.
+"""Replay runs in the words of all commands: what is asked for, and how far it is.
 
 Hazard: a figure that is not known is None. An estimate says that it is one (`exact`).
 """
@@ -73,14 +72,13 @@ class Request:
 
     @property
     def covers_stale(self) -> bool:
-        """Whether the run is about every row that needs a vector, as the keeper's runs
-        are.
-        """
+        """Whether it is about every row that needs a vector, as the keeper's runs are."""
         return self.is_whole and self.only != "missing"
 
     def same_rows(self, other: "Request") -> bool:
         """Whether going on with the other run does what this one asks for."""
         names = ("only", "where", "since", "force", "keys", "requested_by")
+        # The keys of a run are not compared: two runs by keys are always two.
         return not self.keys and all(getattr(self, name) == getattr(other, name) for name in names)
 
     @property
@@ -120,9 +118,8 @@ class Run:
     request: Request
 
     def gives_way_to(self, request: Request) -> bool:
-        """Whether it ends where this is asked for: the keeper heals by itself, so
-        no one has to wait for it.
-        """
+        """Whether it ends where this is asked for."""
+        # The keeper heals by itself, so no one has to wait for its run.
         return (self.request.requested_by, request.requested_by, self.state) == (
             "keeper",
             "operator",
@@ -136,11 +133,8 @@ class Run:
 
     @property
     def go_on(self) -> str:
-        """The command that goes on with it.
-
-        A run by keys is named, since they stand in the ledger alone by then; a paused
-        one only `resume` takes up.
-        """
+        """The command that goes on with it."""
+        # Keys are in the ledger alone by then, and only `resume` takes up a paused run.
         is_named = self.request.keys or self.state == "paused"
         command = f"resume {self.run}" if is_named else f"run {self.request.options}"
         return f"vectrue replay {command}"
@@ -148,6 +142,7 @@ class Run:
     def to_json(self) -> dict[str, Any]:
         """The run as plain data."""
         asked = asdict(self.request)
+        # JSON names the unit of every duration.
         asked["max_live_lag_seconds"] = asked.pop("max_live_lag")
         asked["since"] = _rfc3339(self.request.since)
         return {
@@ -163,8 +158,9 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class ScopeProgress:
-    """One column of a run as the ledger has it; counts of rows. `waiting` is why its
-    run stands still just now.
+    """One column of a run as the ledger has it; counts of rows.
+
+    `waiting` is why its run does not go on just now.
     """
 
     table: str
@@ -188,9 +184,8 @@ class ScopeProgress:
 
     @property
     def total(self) -> int:
-        """Rows to be handled: as counted beforehand, and as enumerated once that is
-        finished.
-        """
+        """Rows to be handled: as counted beforehand, and as enumerated once that is over."""
+        # The count may be an estimate, and rows may have been added since.
         return self.sent if self.enumerated else max(self.expected, self.sent)
 
     def to_json(self) -> dict[str, Any]:
@@ -200,8 +195,7 @@ class ScopeProgress:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """Rows of one column within a run's scope, by state, and the texts behind them
-    (bytes of UTF-8).
+    """Rows of one column within a run's scope, by state, and the bytes of their texts.
 
     `exact` is false when the figures were scaled up from a sample; `largest_bytes` is
     then the largest seen.
@@ -227,6 +221,7 @@ class Survey:
     def to_embed(self, request: Request) -> int:
         """Rows of those that would go through the model."""
         if request.force:
+            # Of a forced run blank rows are the only ones that the model never sees.
             return {"all": self.rows - self.blank}.get(request.only, self.selected(request))
         return min(self.selected(request), self.missing + self.stale_text + self.stale_model)
 
@@ -263,8 +258,7 @@ def show_rate(rate: float) -> str:
 
 
 def parse_rate(text: str) -> float | None:
-    """Read a rate, whichever command takes it: `200/s`, `200`, `30/m`; `none` or `off`
-    lifts the limit.
+    """Read a rate: `200/s`, `200`, `30/m`; `none` or `off` lifts the limit.
 
     Returns:
         rows per second; None for no limit.
@@ -288,9 +282,7 @@ def parse_rate(text: str) -> float | None:
 
 
 def _quoted(where: str) -> str:
-    """A condition as a shell takes it, in double quotes where they leave it as it
-    stands.
-    """
+    """A condition as a shell takes it, in double quotes where they change nothing."""
     return f'"{where}"' if _PLAIN_IN_QUOTES.fullmatch(where) else shlex.quote(where)
 
 

@@ -1,5 +1,4 @@
-"""Scores of answers: similarity to a reference, the grade that follows from it, and
-pairs that a person has graded.
+"""Scores of answers: similarity to a reference, grades, and graded pairs.
 
 Hazard: two models do not share a scale. A threshold belongs to the model it was set
 for; one of them calls nearly every pair excellent by the thresholds of another.
@@ -24,9 +23,7 @@ class Grade(StrEnum):
 
     @property
     def message(self) -> str:
-        """What the person who answered is told, in Korean, as the interview application
-        words it.
-        """
+        """What the person who answered is told, as the interview application words it."""
         return _MESSAGES[self]
 
 
@@ -40,8 +37,9 @@ GRADES = tuple(Grade)
 
 @dataclass(frozen=True, slots=True)
 class GradeThresholds:
-    """Cosine similarities above which an answer is good, or excellent; `good` is not
-    above `excellent`.
+    """Cosine similarities above which an answer is good, or excellent.
+
+    `good` is not above `excellent`.
     """
 
     good: float
@@ -108,8 +106,10 @@ class Pair:
 
 
 def read_pairs(lines: Iterable[str], *, name: str) -> list[Pair]:
-    """Read graded pairs: JSON Lines, `{"answer": ..., "reference": ..., "grade": ...}`;
-    other fields are left alone.
+    """Read graded pairs from JSON Lines.
+
+    Each line is `{"answer": ..., "reference": ..., "grade": ...}`; other fields are
+    left alone.
 
     Args:
         lines: of the file; blank ones are passed over.
@@ -137,6 +137,7 @@ def _pair(line: str) -> Pair:
     try:
         read = read_json(line)
     except ValueError as error:
+        # An answer is a person's own text, so the document is not chained.
         raise ValueError(f"not JSON: {error}") from None
     if not isinstance(read, dict):
         raise ValueError("not an object")
@@ -149,4 +150,5 @@ def _pair(line: str) -> Pair:
 
 
 def _grades() -> str:
-    return ", ".join(repr(str(grade)) for grade in reversed(GRADES))
+    # str() first: the repr of a member shows its class.
+    return ", ".join(map(repr, map(str, reversed(GRADES))))

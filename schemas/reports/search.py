@@ -1,5 +1,4 @@
-"""A search as it is asked for and answered: the request, the rows found, how long it
-took, how much was searched.
+"""A search: the request, the rows found, how long it took, how much was searched.
 
 Hazard: a row whose text has changed since it was embedded is found by its old text
 until its new vector is there; `Hit.is_current` says so.
@@ -18,8 +17,8 @@ hnsw.ef_search).
 """
 BY_COMMAND = "a live worker fills new ones, vectrue replay run the rest"
 """How rows come to their vector where no run is about them."""
+# In seconds: a look that is older says so.
 _FRESH_SECONDS = 5.0
-"""A look that is older says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +96,7 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """Seconds: embedding the query, asking the database, and everything from the
-    request to the rows.
+    """Seconds of a search: the query's embedding, the database's part, and in all.
 
     `total` also holds opening the model, by far the most of a first search; not the
     look at the coverage.
@@ -110,7 +108,10 @@ class Timings:
 
     def to_json(self) -> dict[str, float]:
         """By the names of the command line's contract."""
-        return {f"{name}_seconds": round(seconds, 6) for name, seconds in asdict(self).items()}
+        named: dict[str, float] = {}
+        for name, seconds in asdict(self).items():
+            named[f"{name}_seconds"] = round(seconds, 6)
+        return named
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +140,7 @@ class Searched:
     @property
     def is_whole(self) -> bool:
         """Whether nothing was seen to be left out."""
+        # Both may be estimates of a sample, so one may exceed the other.
         return self.current >= self.rows
 
     @property
@@ -147,10 +149,11 @@ class Searched:
         return self.current / self.rows if self.rows else None
 
     def warning(self, age_seconds: float = 0.0) -> str:
-        """What a reader of the results should know, and what to do about it; the age
-        where the look is not of now.
+        """What a reader of the results should know, and what to do about it.
+
+        The age is told where the look is not of now.
         """
-        # cut, not rounded: 99.99 % is not 100 %
+        # Cut, not rounded: 99.99 % is not 100 %.
         percent = int(1000 * self.current / max(1, self.rows)) / 10
         about = "" if self.exact else "about "
         outdated = self.rows - self.current - self.unsearched - self.quarantined

@@ -1,5 +1,4 @@
-"""Lengths of vectors: what a column is declared to hold, what it holds, what is wanted
-and made; and what comes next.
+"""Lengths of vectors: declared, held, wanted and made; and what comes next.
 
 Hazard: a command that is proposed here may drop vectors. It says so, and never stands
 alone where a migration would keep them.
@@ -65,6 +64,7 @@ class Lengths:
         """The command that comes next; None where all agree."""
         if self.due is None or (self._fits and set(self.held) <= {self.due} and not self._moves):
             return None
+        # While a migration is under way its own steps decide; any other advice would undo them.
         if self.migrating:
             return "vectrue migrate status, which names the next step"
         if not self._fits:
@@ -94,8 +94,9 @@ class Lengths:
 
     @property
     def _moves(self) -> bool:
-        """Whether the settings name a model of another length than the database wants,
-        or one that others went to.
+        """Whether the settings name another length than the database wants.
+
+        Or a model that other columns went to, or came from.
         """
         known = not self.migrating and None not in (self.wanted, self.made)
         return known and (self.behind or self.ahead or self.wanted != self.made)
@@ -104,6 +105,7 @@ class Lengths:
         change = f'ALTER TABLE {self.table} ALTER COLUMN "{self.column}" TYPE vector({length})'
         if not self.held:
             return f"{change}; then vectrue {'init' if self.wanted is None else 'replay run'}"
+        # pgvector casts no vector to another number of dimensions.
         change += " USING NULL, which drops all vectors at once"
         if self.wanted is None:
             return (

@@ -73,13 +73,15 @@ class Document:
 
 def is_blank(text: str | None) -> bool:
     """Whether a text is NULL, empty or shows nothing: such a row has no vector."""
+    # Cut before the search, as Postgres does it: both must call the same texts blank.
     return text is None or re.search(NOT_BLANK, text[:BLANK_WITHIN]) is None
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Rows read in one statement, and the snapshot they were read in. Keys without a
-    row are not in `documents`.
+    """Rows read in one statement, and the snapshot they were read in.
+
+    Keys without a row are not in `documents`.
     """
 
     snapshot: Snapshot
@@ -87,10 +89,11 @@ class Reading:
 
     @property
     def is_ambiguous(self) -> bool:
-        """Whether a key stands for several rows: it is that of before the table's key
-        got a column.
-        """
-        return len({document.key for document in self.documents}) < len(self.documents)
+        """Whether a key stands for several rows: the table's key got a column since."""
+        seen: set[Key] = set()
+        for document in self.documents:
+            seen.add(document.key)
+        return len(seen) < len(self.documents)
 
 
 class Decision(StrEnum):
@@ -126,8 +129,9 @@ def decide(document: Document, model: str) -> Decision:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """A vector to write, or (vector None) a row to clear, valid only while the row's
-    text still has this hash.
+    """A vector to write, or (vector None) a row to clear.
+
+    It is valid only while the row's text still has this hash.
 
     `vector` is float32[dimensions], unit length.
     """
@@ -139,8 +143,9 @@ class Update:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A text that the model, or a row whose write the table cannot take: to quarantine,
-    while it has this text.
+    """A row to quarantine while it has this text.
+
+    The model does not take the text, or the table does not take the write.
 
     `hash` is UNREADABLE for a row whose text cannot be made, or TOO_SLOW. `attempts` is
     how often the text was tried alone; `reason` never holds the text.

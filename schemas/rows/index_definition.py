@@ -1,5 +1,6 @@
-"""What an index is, read from its definition as pg_get_indexdef prints it with an empty
-search path.
+"""What an index is, read from its definition.
+
+The definition is as pg_get_indexdef prints it with an empty search path.
 
 Indexes of two vector columns are twins when their definitions are the same but for the
 index's name, the table, and what belongs to the column: its name and those of its
@@ -26,19 +27,16 @@ _TOKEN = re.compile(
     r"""|(?P<other>::|\S)"""
 )
 _VECTORS = ("vector", "halfvec", "sparsevec", "bit")
+# Most dimensions of HNSW and IVFFlat (pgvector); a sparsevec's limit is of its non-zero
+# numbers.
 _LONGEST = {"vector": 2000, "halfvec": 4000, "bit": 64_000}
-"""Most dimensions of HNSW and IVFFlat (pgvector); a sparsevec's limit is of its
-non-zero numbers.
-"""
 _LIMITED = ("hnsw", "ivfflat")
 _OWN_CAST = re.compile(r"\0 :: (?:\S+ \. )?\x01vector \( (\d+) \)")
 
 
 @dataclass(frozen=True, slots=True)
 class Vectors:
-    """A vector column as definitions mention it: its name, its length, and the id of
-    the model that it wants.
-    """
+    """A vector column as definitions mention it: name, length and wanted model."""
 
     column: str
     dimensions: int
@@ -46,9 +44,7 @@ class Vectors:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The column, and those of its provenance, since an index on these goes with
-        them.
-        """
+        """The column, and those of its provenance: an index on these goes with them."""
         name = self.column
         return name, f"{name}_hash", f"{name}_model", f"{name}_digest", embedded_at(name)
 
@@ -85,9 +81,7 @@ class Definition:
         return TableName(names[-2], names[-1])
 
     def carried(self, old: Vectors, new: Vectors) -> "Definition":
-        """The same index for another column: its name, length and model wherever the
-        old ones stand.
-        """
+        """The same index for another column: name, length and model are replaced."""
         names = dict(zip(old.columns, new.columns, strict=True))
         edits: dict[int, str] = {}
         for i in self._columns(set(names)):
@@ -100,6 +94,7 @@ class Definition:
             if token.text == model:
                 edits[i] = _literal(new.model)
         text = self.text
+        # From the end, so that the places of the edits that are left stay right.
         for i in sorted(edits, reverse=True):
             text = text[: self._tokens[i].start] + edits[i] + text[self._tokens[i].end :]
         return Definition(text)
@@ -119,6 +114,7 @@ class Definition:
         """
         unique = "UNIQUE " if self.unique else ""
         how = "CONCURRENTLY " if concurrently else ""
+        # Postgres builds no index of a partitioned table concurrently: each partition gets its own.
         only = "" if concurrently else "ONLY "
         on = f"{only}{quoted(table.schema)}.{quoted(table.name)}"
         where = self._start_of("WHERE")
@@ -143,6 +139,7 @@ class Definition:
         text = " ".join("\0" if i in columns else _plain(self._tokens[i]) for i in kept)
         settings = " ".join(_plain(self._tokens[i]) for i in options[2:-1]).split(" , ")
         before = ""
+        # Casts and parentheses nest, so one pass may make room for the next.
         while before != text:
             before = text
             text = text.replace("( \0 )", "\0")
@@ -152,18 +149,21 @@ class Definition:
         return self.unique, tuple(sorted(settings)), text
 
     def too_long(self, of: Vectors) -> tuple[int, int] | None:
-        """How long the vectors are that it would hold, and pgvector's limit, where the
-        limit is passed.
+        """The length of its vectors and pgvector's limit, where the limit is passed.
 
         Args:
             of: the column that it reads.
         """
         if self.method not in _LIMITED:
             return None
-        lengths = [i for i in self._lengths() if i < self._end_of_keys()]
-        names = [token.name for token in self._tokens[self._using : self._end_of_keys()]]
-        if lengths:
-            last = lengths[-1]
+        end = self._end_of_keys()
+        names = [token.name for token in self._tokens[self._using : end]]
+        last: int | None = None
+        # A cast in the condition of a partial index says nothing about its vectors.
+        for i in self._lengths():
+            if i < end:
+                last = i
+        if last is not None:
             kind, length = self._tokens[last - 2].name or "", int(self._tokens[last].text)
         else:
             kind, length = _cast_kind(names), of.dimensions
@@ -193,6 +193,8 @@ class Definition:
         """The tokens of the tail that stand in no parentheses, and those parentheses."""
         found, depth = [], 0
         for token in self._tokens[self._using :]:
+            # Closed before the check and opened after it, so that both parentheses
+            # count as outside.
             depth -= token.text == ")"
             if depth == 0:
                 found.append(token)
@@ -200,16 +202,14 @@ class Definition:
         return found
 
     def _start_of(self, word: str) -> int:
-        """Return where a word outside parentheses begins; the end of the text without
-        one.
-        """
+        """Return where a word outside parentheses begins; the text's end without one."""
         for token in self._outer():
             if token.text == word:
                 return token.start
         return len(self.text)
 
     def _end_of_keys(self) -> int:
-        return self._tokens.index(next(token for token in self._outer() if token.text == ")"))
+        return self._tokens.index(next(filter(_closes, self._outer())))
 
     @cached_property
     def _options(self) -> range:
@@ -226,6 +226,7 @@ class Definition:
         for i in range(self._using + 2, len(tokens)):
             after = tokens[i + 1].text if i + 1 < len(tokens) else ""
             before = tokens[i - 1].text
+            # Such a name is a function, a schema, a type, a collation or a storage option.
             taken = after in ("(", ".") or before in (".", "::", "COLLATE") or i in self._options
             if tokens[i].name in names and not taken:
                 found.append(i)
@@ -240,6 +241,7 @@ class Definition:
                 and tokens[i + 1].text == "("
                 and tokens[i + 2].text.isdigit()
             ):
+                # The type may be written with its schema.
                 start = i - 2 if tokens[i - 1].text == "." else i
                 if tokens[start - 1].text == "::":
                     found.append(i + 2)
@@ -251,11 +253,16 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def _closes(token: _Token) -> bool:
+    return token.text == ")"
+
+
 def _literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
 def _plain(token: _Token) -> str:
+    # Marked, so that an identifier never equals a literal or an operator of the same letters.
     return token.text if token.name is None else f"\1{token.name}"
 
 

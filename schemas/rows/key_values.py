@@ -17,26 +17,24 @@ from typing import Final
 from schemas.rows.table import Key
 from schemas.rows.target import KeyColumn
 
-_DATE_TIME: Final = "D"  # pg_type.typcategory, which a domain has from its base type
+# pg_type.typcategory, which a domain has from its base type.
+_DATE_TIME: Final = "D"
 _NUMERIC: Final = "N"
 _WORDS: Final = {
     _DATE_TIME: {
         # Before 3.7. Timestamp: 2^63 - 1 and - 2^63 microseconds.
         "+294247-01-10T04:00:25.2Z": "infinity",
         "-290308-12-21T19:59:27.6Z": "-infinity",
-        # date, wrapped around to days before any that Postgres has
+        # A date, wrapped around to days before any that Postgres has.
         "-5877611-06-21Z": "infinity",
     },
     _NUMERIC: {"POSITIVE_INFINITY": "Infinity", "NEGATIVE_INFINITY": "-Infinity", "NAN": "NaN"},
 }
+# Of a date; a timestamp ends long before (PostgreSQL documentation, Date/Time Types).
 _FIRST_YEAR, _LAST_YEAR = -4713, 5_874_897
-"""Of a date; a timestamp ends long before (documentation of PostgreSQL, Date/Time
-Types).
-"""
 
+# Java's years have nine digits at most; Python reads no number of thousands of them.
 _ISO = re.compile(r"([+-]?[0-9]{4,9})(-[0-9]{2}-[0-9]{2}.*)", re.DOTALL)
-"""Java's years have nine digits at most; Python reads no number of thousands of them.
-"""
 
 
 def for_postgres(key: Key, columns: tuple[KeyColumn, ...]) -> Key:
@@ -51,7 +49,9 @@ def _value(value: str, category: str) -> str:
     iso = _ISO.fullmatch(value) if category == _DATE_TIME else None
     if iso is None:
         return value
-    year = int(iso[1])  # ISO 8601 has a year 0, which is 1 BC
+    # ISO 8601 has a year 0, which is 1 BC.
+    year = int(iso[1])
+    # Since Debezium 3.7 an infinite value is a year that Postgres cannot hold.
     if not _FIRST_YEAR <= year <= _LAST_YEAR:
         return "infinity" if year > 0 else "-infinity"
     return f"{year:04}{iso[2]}" if year > 0 else f"{1 - year:04}{iso[2]} BC"

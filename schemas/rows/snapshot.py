@@ -17,16 +17,17 @@ _EPOCH = 1 << 32
 
 
 def is_before(xid: int, other: int) -> bool:
-    """Whether a 32-bit transaction id was given out before another one, or is it, as
-    Postgres compares them.
-    """
+    """Whether a 32-bit transaction id is not after another, as Postgres compares them."""
+    # Ids wrap around: half of the circle is before an id, half after it.
     return (other - xid) % _EPOCH < _EPOCH // 2
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A `pg_snapshot`: ids below xmin are finished, ids from xmax on have not started,
-    `running` were in progress.
+    """A `pg_snapshot`: the transactions that were running, and bounds of them.
+
+    Ids below xmin are finished, ids from xmax on have not started, `running` were in
+    progress.
     """
 
     xmin: int
@@ -35,11 +36,14 @@ class Snapshot:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read the text form `xmin:xmax:id,id,...` (functions-info, "pg_snapshot
-        components").
+        """Read the text form `xmin:xmax:id,id,...`.
+
+        See functions-info, "pg_snapshot components".
         """
         xmin, xmax, running = text.split(":")
-        return cls(int(xmin), int(xmax), frozenset(int(x) for x in running.split(",") if x))
+        # The list is empty when nothing runs, and split("") has one empty part.
+        ids = frozenset(map(int, filter(None, running.split(","))))
+        return cls(int(xmin), int(xmax), ids)
 
     def extend(self, xid: int) -> int:
         """Extend a 32-bit transaction id with the epoch that brings it nearest to xmax."""
@@ -51,8 +55,7 @@ class Snapshot:
         return full
 
     def sees(self, xid: int) -> bool:
-        """Whether the work of a committed transaction is visible, as
-        `pg_visible_in_snapshot` answers it.
+        """Whether a committed transaction is visible, by `pg_visible_in_snapshot`.
 
         Args:
             xid: 32-bit or 64-bit id of a transaction that is known to have committed.

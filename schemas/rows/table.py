@@ -16,10 +16,9 @@ Key = tuple[str, ...]
 primary key.
 """
 
+# Python writes no longer integer, and no key column of Postgres but numeric could hold
+# one.
 _LONGEST_DIGITS = 4_300
-"""Python writes no longer integer, and no key column of Postgres but numeric could hold
-one.
-"""
 
 _PART = re.compile(r'"((?:[^"]|"")+)"|([^."]+)')
 _UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
@@ -28,9 +27,7 @@ _UNSAFE_IN_TOPIC = re.compile(r"[^a-zA-Z0-9._-]")
 
 @dataclass(frozen=True, slots=True, order=True)
 class TableName:
-    """A table by schema and name, both exactly as stored in the catalogue (no case
-    folding).
-    """
+    """A table by schema and name, both as stored in the catalogue (no case folding)."""
 
     schema: str
     name: str
@@ -75,6 +72,7 @@ class TableName:
         on the name, since every event names its table.
         """
         return _UNSAFE_IN_TOPIC.sub(
+            # Java counts UTF-16 units: a character outside the basic plane becomes two.
             lambda unsafe: "_" * (len(unsafe[0].encode("utf-16-le")) // 2),
             f"{prefix}.{self.schema}.{self.name}",
         )
@@ -95,6 +93,7 @@ def key_part(value: float | str) -> str:
             send it: text with a NUL character or half of a surrogate pair, a number of
             thousands of digits.
     """
+    # str() of a longer integer raises, by Python's limit of digits.
     if isinstance(value, int) and abs(value) >= 10**_LONGEST_DIGITS:
         raise PoisonEvent(f"a key value is a number of more than {_LONGEST_DIGITS} digits")
     text = str(value)

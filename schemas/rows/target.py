@@ -9,9 +9,10 @@ from schemas.rows.table import TableName
 
 @dataclass(frozen=True, slots=True)
 class KeyColumn:
-    """A column of the primary key: its name, its SQL type as `format_type` prints it
-    (`bigint`, `uuid`), and the type's category (pg_type.typcategory; a domain has that
-    of its base type).
+    """A column of the primary key.
+
+    `type` is as `format_type` prints it (`bigint`, `uuid`), `category` is
+    pg_type.typcategory; a domain has that of its base type.
     """
 
     name: str
@@ -44,15 +45,15 @@ class Target:
 
     @property
     def text_digest(self) -> bytes:
-        """What the text expression is known by in the database: the first 12 bytes of
-        its sha256.
-        """
+        """What the text expression is known by: the first 12 bytes of its sha256."""
+        # A NUL cannot be part of a name, so no two pairs are joined to the same bytes.
         return sha256(f"{self.table}\0{self.text}".encode()).digest()[:12]
 
     @property
     def text_function(self) -> str:
-        """Function of the schema vectrue that evaluates the text of one row and tells
-        what it raises.
+        """Name of the function that evaluates the text of one row.
+
+        It is in the schema vectrue and tells what the text raises.
         """
         return f"text_{self.text_digest.hex()}"
 
@@ -77,8 +78,9 @@ class Target:
 
     @property
     def digest_column(self) -> str:
-        """Column with the digest of the vector as it was written: another vector was
-        not made from the text.
+        """Column with the digest of the vector as it was written.
+
+        Another vector was not made from the text.
         """
         return f"{self.column}_digest"
 
@@ -94,7 +96,5 @@ class Target:
 
 
 def embedded_at(column: str) -> str:
-    """Name of the time column beside a vector column: `embedded_at` for `embedding`,
-    else `<column>_at`.
-    """
+    """Name of the time column: `embedded_at` for `embedding`, else `<column>_at`."""
     return "embedded_at" if column == "embedding" else f"{column}_at"

@@ -1,5 +1,6 @@
-"""How two readings of the settings differ, by the names of what changed and never by a
-value, which may be a secret.
+"""How two readings of the settings differ, by the names of what changed.
+
+A value is never told: it may be a secret.
 
 Pure. Only what workers use counts: `score`, `serve` and `quality` are other programs'
 settings.
@@ -24,14 +25,16 @@ _OF_WORKERS = (
     "metrics",
     "log",
 )
+# Only `init` and commands connect with it; a worker never does.
 _OF_OTHERS = ("postgres.admin_dsn",)
+# What `init` must prepare before workers can work with it.
 _OF_INIT = ("table ", "text of ", "model.", "postgres.", "kafka.", "connect.")
-"""What `init` must prepare before workers can work with it."""
 
 
 def changes(before: Settings, after: Settings) -> list[str]:
-    """What differs, as an operator would name it: `table public.x was added`, `text of
-    public.x`, `live.linger_ms`.
+    """What differs, as an operator would name it.
+
+    `table public.x was added`, `text of public.x`, `live.linger_ms`.
     """
     return [*_tables(before, after), *_sections(before, after)]
 

@@ -59,7 +59,9 @@ class Settings(BaseSettings):
         extra="forbid",
         env_prefix="VECTRUE_",
         env_nested_delimiter="__",
+        # A variable for one field of a section leaves its other fields as they are.
         nested_model_default_partial_update=True,
+        # The input may be a password.
         hide_input_in_errors=True,
     )
 
@@ -85,8 +87,9 @@ class Settings(BaseSettings):
 
     @property
     def file(self) -> Path | None:
-        """The settings file: where it is, or would be; None where these settings were
-        not loaded.
+        """The settings file: where it is, or would be.
+
+        None where these settings were not loaded.
         """
         return self._file
 
@@ -116,9 +119,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _named_by_prefix(self) -> Self:
-        """Names in Postgres that are unset follow from the prefix, so that two
-        installations share none by accident.
-        """
+        """Take unset names in Postgres from the prefix: two installations share none."""
         made = slug(self.kafka.topic_prefix)
         unset: dict[str, str] = {}
         for name in ("publication", "origin"):
@@ -142,8 +143,9 @@ class Settings(BaseSettings):
 
     @property
     def slot(self) -> str:
-        """Name of the replication slot (lower case, at most 63 characters, unique in
-        the server).
+        """Name of the replication slot.
+
+        Lower case, at most 63 characters, unique in the server.
         """
         return self.postgres.slot or slug(self.kafka.topic_prefix)
 
@@ -169,8 +171,9 @@ class Settings(BaseSettings):
 
     @property
     def deferred_topic(self) -> str:
-        """Topic of rows to be looked at again later: locked, or changed by a
-        transaction that is not visible yet.
+        """Topic of rows to be looked at again later.
+
+        They were locked, or changed by a transaction that is not visible yet.
         """
         return f"{self.kafka.topic_prefix}.deferred"
 
@@ -185,8 +188,7 @@ class Settings(BaseSettings):
         return f"{self.kafka.topic_prefix}.dlq"
 
     def only(self, tables: Iterable[str] | None) -> Self:
-        """The same settings with the tables that an option names alone; with all of
-        them when none is named.
+        """The same settings with only the named tables; with all when none is named.
 
         Raises:
             ConfigurationError: a table is not configured, so that a typing error never
@@ -194,17 +196,21 @@ class Settings(BaseSettings):
         """
         names = {TableName.parse(name) for name in tables or ()}
         for name in sorted(names - {table.table for table in self.tables}):
-            known = (
-                ", ".join(dict.fromkeys(table.name for table in self.tables)) or "there are none"
-            )
+            # A table with several columns is listed once for each.
+            listed: dict[str, None] = {}
+            for table in self.tables:
+                listed[table.name] = None
+            known = ", ".join(listed) or "there are none"
             raise ConfigurationError(
                 f"table {name} is not among [[tables]]", fix=f"correct --table: {known}"
             )
         if not names:
             return self
-        return self.model_copy(
-            update={"tables": tuple(table for table in self.tables if table.table in names)}
-        )
+        kept: list[TableSettings] = []
+        for table in self.tables:
+            if table.table in names:
+                kept.append(table)
+        return self.model_copy(update={"tables": tuple(kept)})
 
     def masked(self) -> dict[str, Any]:
         """The settings as plain data, every secret replaced by `***`."""
@@ -212,6 +218,7 @@ class Settings(BaseSettings):
         for name in ("dsn", "admin_dsn"):
             if shown["postgres"][name]:
                 shown["postgres"][name] = mask_dsn(shown["postgres"][name])
+        # A URL may hold a password for basic authentication.
         shown["connect"]["url"] = mask_dsn(shown["connect"]["url"])
         shown["kafka"]["security"] = mask_options(self.kafka.security)
         for name in ("token", "query_log_secret"):
@@ -221,9 +228,11 @@ class Settings(BaseSettings):
 
 
 def slug(prefix: str) -> str:
-    """A topic prefix as part of names in Postgres: lower case, at most 63 characters.
-    Two may have the same.
+    """A topic prefix as part of names in Postgres.
+
+    Lower case, at most 63 characters. Two prefixes may have the same.
     """
+    # Postgres keeps 63 bytes of a name and takes only these characters in a slot's.
     return re.sub(r"[^a-z0-9]", "_", prefix.lower())[:63]
 
 
@@ -245,6 +254,23 @@ def load(config: Path | None = None, **flags: object) -> Settings:
     file = config or CONFIG_FILE
     if is_file(file):
         _check_toml(file)
+    settings = _validated(file, flags)
+    # JSON and TOML can escape half a character, which no server takes.
+    for name, text in _texts("", settings.model_dump()):
+        if not is_text(text):
+            raise ConfigurationError(
+                f"setting {name}: not UTF-8",
+                fix=f"correct it in {file} or in the environment",
+            )
+    # With flags no file says what these settings are.
+    if not flags:
+        settings._file, settings._was_read = file.absolute(), is_file(file)  # noqa: SLF001 - frozen for everyone else
+    return settings
+
+
+def _validated(file: Path, flags: dict[str, object]) -> Settings:
+    """Read and check every source; errors name the setting and never its value."""
+    # pydantic-settings takes the path from the class, so each file needs its own class.
     sourced = type(
         "Settings",
         (Settings,),
@@ -266,14 +292,6 @@ def load(config: Path | None = None, **flags: object) -> Settings:
             "a VECTRUE_ variable of a table of settings is not JSON",
             fix="""write it like VECTRUE_KAFKA__SECURITY='{"security.protocol": "SASL_SSL"}'""",
         ) from None
-    for name, text in _texts("", settings.model_dump()):
-        if not is_text(text):
-            raise ConfigurationError(
-                f"setting {name}: not UTF-8",
-                fix=f"correct it in {file} or in the environment",
-            )
-    if not flags:  # else no file says what these settings are
-        settings._file, settings._was_read = file.absolute(), is_file(file)  # noqa: SLF001 - frozen for everyone else
     return settings
 
 
@@ -290,11 +308,13 @@ def _check_toml(file: Path) -> None:
             f"{file} cannot be read ({error.strerror})", fix="correct its permissions"
         ) from error
     try:
+        # tomllib would report bytes that are not UTF-8 without the number of their line.
         list(decoded(content.splitlines(), str(file)))
         tomllib.loads(content.decode())
     except VectrueError as error:
         raise ConfigurationError(error.message, fix=error.fix) from error
-    except ValueError as error:  # a number of thousands of digits as well
+    # A number of thousands of digits is a plain ValueError, not a TOMLDecodeError.
+    except ValueError as error:
         raise ConfigurationError(
             f"{file} is not valid TOML ({error})", fix="correct that line"
         ) from error
@@ -335,12 +355,14 @@ def explained(error: ValidationError) -> str:
 
 
 def cache_directory() -> Path:
-    """Folder for what can be fetched again, one per user: `~/.cache/vectrue`, or below
-    XDG_CACHE_HOME.
+    """Folder for what can be fetched again, one per user.
+
+    It is `~/.cache/vectrue`, or below XDG_CACHE_HOME.
 
     A user without a home, as in some containers, gets the root folder for one.
     """
     base = os.environ.get("XDG_CACHE_HOME", "")
+    # The XDG specification ignores a relative path.
     if base.startswith("/"):
         return Path(base) / "vectrue"
     try:

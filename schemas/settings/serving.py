@@ -19,8 +19,9 @@ from schemas.settings.section import Section
 
 
 class GradeSettings(Section):
-    """Similarities above which an answer is good, or excellent. The defaults are meant
-    for bge-m3.
+    """Similarities above which an answer is good, or excellent.
+
+    The defaults are meant for bge-m3.
     """
 
     good: float = Field(0.70, ge=-1, le=1)
@@ -126,6 +127,7 @@ class ServeSettings(Section):
         if value is None:
             return None
         secret = value.get_secret_value()
+        # A bearer token is one word of ASCII in a header (RFC 6750).
         if len(secret) < 16 or not secret.isascii() or not secret.isprintable() or " " in secret:
             raise ValueError(
                 "use 16 or more printable ASCII characters without spaces, as of `openssl rand "
@@ -153,7 +155,11 @@ class QualitySettings(Section):
     @field_validator("queries")
     @classmethod
     def _tables(cls, value: dict[str, str]) -> dict[str, str]:
-        try:
-            return {str(TableName.parse(name)): file for name, file in value.items()}
-        except ConfigurationError as error:
-            raise ValueError(str(error)) from error
+        parsed: dict[str, str] = {}
+        for name, file in value.items():
+            try:
+                parsed[str(TableName.parse(name))] = file
+            except ConfigurationError as error:
+                # pydantic reports a ValueError with the setting's name.
+                raise ValueError(str(error)) from error
+        return parsed

@@ -42,7 +42,11 @@ class ModelSettings(Section):
         None, description="commit of the model's repository; pinned for known models"
     )
     dimensions: int = Field(
-        1024, ge=1, le=16_000, description="length of a vector, equal to the column's vector(N)"
+        # A `vector` of pgvector has 16,000 dimensions at most.
+        1024,
+        ge=1,
+        le=16_000,
+        description="length of a vector, equal to the column's vector(N)",
     )
     device: str = Field("auto", description="auto, cpu, cuda, mps")
     low_memory: bool = Field(

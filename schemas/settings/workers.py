@@ -82,9 +82,7 @@ class KeeperSettings(Section):
 
 
 class CanarySettings(Section):
-    """The row that travels the whole path, Postgres to Postgres: while it comes back,
-    changes arrive.
-    """
+    """The row that travels the whole path: while it comes back, changes arrive."""
 
     seconds: float = Field(5.0, ge=0.1, description="how often a live worker writes the canary row")
     late_seconds: float = Field(
@@ -106,6 +104,7 @@ class CanarySettings(Section):
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
+        # A single beat that is slow must not look like a path that is broken.
         if self.late_seconds < 2 * self.seconds:
             raise ValueError("late_seconds must be twice seconds or more")
         return self

@@ -49,8 +49,8 @@ TableText = Annotated[
 KeyText = Annotated[str, Field(pattern=r"^[^\x00]*$", max_length=10_000)]
 """A value of a key. An index of Postgres takes fewer characters."""
 
+# Most characters of a query: what a model of 8,192 tokens can read of English text.
 _MOST_QUERY = 32_768
-"""Most characters of a query: what a model of 8,192 tokens can read of English text."""
 _MOST_TABLES = 1_000
 
 

@@ -58,8 +58,8 @@ from streams.search.core import ColumnsKeepChanging, SearchCore
 log = structlog.get_logger(__name__)
 
 _PROBE_SECONDS = 5.0
+# Longest count of the coverage of a column.
 _COVERAGE_SECONDS = 10.0
-"""Longest count of the coverage of a column."""
 
 
 class Engine:

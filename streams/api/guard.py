@@ -31,13 +31,12 @@ not secret.
 """
 WORK = ("/v1/embeddings", "/v1/search", "/v1/score", "/feedback")
 """Paths whose requests count for `serve.queue`."""
+# Largest body at other paths, which take none: nothing limits their number.
 _ELSEWHERE_BYTES = 4096
-"""Largest body at other paths, which take none: nothing limits their number."""
 _KNOWN = (*OPEN, *WORK, problems.MODELS_PATH, "/metrics")
+# A Host header. The application makes addresses of it, so it must not contain anything
+# else.
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]*)(:[0-9]{1,5})?")
-"""A Host header. The application makes addresses of it, so it must not contain anything
-else.
-"""
 _LARGEST_PORT = 65_535
 
 

@@ -28,10 +28,9 @@ from streams.evaluation import quality
 
 log = structlog.get_logger(__name__)
 
+# How often to check whether the last figures are too old, or of a model that is no
+# longer served.
 _LOOK_SECONDS = 60.0
-"""How often to check whether the last figures are too old, or of a model that is no
-longer served.
-"""
 
 Find = Callable[[SearchRequest], Awaitable[SearchResult]]
 

@@ -24,6 +24,7 @@ Schema = Mapping[str, Any]
 
 TEMPLATE = Path(__file__).with_name("page.html")
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+# The example of a value without one of its own, by type.
 _PLAIN: dict[str, object] = {
     "string": "text",
     "integer": 1,
@@ -31,7 +32,6 @@ _PLAIN: dict[str, object] = {
     "boolean": True,
     "null": None,
 }
-"""The example of a value without one of its own, by type."""
 
 
 def add(app: FastAPI) -> None:

@@ -33,8 +33,8 @@ from streams.api.database import SessionPool
 
 log = structlog.get_logger(__name__)
 
+# Most searches in the queue; a database that answers takes them within moments.
 _MOST_WAITING = 1_000
-"""Most searches in the queue; a database that answers takes them within moments."""
 _TOGETHER = 100
 _SWEEP_SECONDS = 600.0
 _STOP_SECONDS = 5.0

@@ -12,6 +12,7 @@ from streams.replay.control import RunStatus
 from streams.replay.outcome import RunOutcome
 
 _Count = Callable[[ScopeProgress], int]
+# What becomes of a row.
 _COUNTS: dict[str, _Count] = {
     "EMBEDDED": lambda scope: scope.embedded,
     "CURRENT": lambda scope: scope.current,
@@ -21,15 +22,13 @@ _COUNTS: dict[str, _Count] = {
     "QUARANTINED": lambda scope: scope.quarantined,
     "FAILED": lambda scope: scope.failed,
 }
-"""What becomes of a row."""
+# Columns that are shown only where one of them counts: rows deleted before their turn,
+# keys or models of before a change, rows not yet done.
 _RARE: dict[str, _Count] = {
     "GONE": lambda scope: scope.gone,
     "OBSOLETE": lambda scope: scope.obsolete,
     "LEFT": lambda scope: scope.sent - scope.done,
 }
-"""Columns that are shown only where one of them counts: rows deleted before their turn,
-keys or models of before a change, rows not yet done.
-"""
 
 
 def rate_limit(rate: float | None) -> str:
