@@ -164,7 +164,6 @@ def brief(witness: Witness) -> str:
     said = canaries.judge(witness.canary, DEFAULT_THRESHOLDS.crit)
     if witness.canary.error is not None or witness.error is not None:
         return "unknown: vectrue doctor"
-    # Nothing in the words of `judge` names a table, server or slot.
     if said is not None:
         return said.sentence
     if witness.differences:

@@ -133,7 +133,7 @@ def _beyond(topic: str, rows: Sequence[PartitionLag]) -> Iterator[Surprise]:
 
 
 def _expired(row: PartitionLag, noted: Noted | None) -> int:
-    # A note is written before its commit, so either may be the later one.
+    # A note is written before its commit, so it may be ahead of it.
     reached = max(row.current_offset or 0, _handled_in(noted, row))
     return max(0, (row.log_start_offset or 0) - reached)
 

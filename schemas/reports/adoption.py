@@ -154,6 +154,7 @@ def verdict(columns: Sequence[Candidates]) -> str:
     for found in columns:
         adoptable += found.adoptable
         others += sum(found.counts.values()) - found.counts.get(ADOPTABLE, 0)
+        # Nothing was written where one column was only counted.
         is_plan |= found.adopted is None
         adopted += found.adopted or 0
         held += found.locked

@@ -183,7 +183,6 @@ class Truth:
     @property
     def untrue(self) -> int:
         """Rows about which something is untrue, each once."""
-        # Only rows that count as current are compared, so none is counted twice.
         found = len(self.deep.untrue) if self.deep else 0
         for group in self.groups:
             if not group.is_true:
@@ -214,6 +213,7 @@ class Truth:
             for name in names:
                 found.setdefault(name, []).extend(group.keys)
         for name, keys in found.items():
+            # Sorted, so that two checks of the same rows show the same keys.
             found[name] = sorted(keys)[:SAMPLES]
         return found
 

@@ -92,7 +92,7 @@ class Textless:
         for column, is_string in self.empty:
             name = _quoted(column)
             names.append(name)
-            # coalesce takes values of one type, and '' is none of an integer.
+            # coalesce takes values of one type, and '' is not an integer.
             cured.append(f"coalesce({name}{'' if is_string else '::text'}, '')")
         every = ", ".join(map(_quoted, self.read))
         return (
@@ -105,6 +105,7 @@ class Textless:
 
 def _quoted(name: str) -> str:
     """A column's name as it is written in an expression."""
+    # Postgres folds a name without quotes to lower case.
     return name if _PLAIN.fullmatch(name) else '"' + name.replace('"', '""') + '"'
 
 

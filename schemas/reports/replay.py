@@ -230,6 +230,7 @@ class Survey:
         counts = {name: getattr(self, name) + getattr(other, name) for name in SURVEY_COUNTS}
         total, size, largest = 0, 0.0, []
         for survey in (self, other):
+            # A mean over both is weighted by the texts: blank rows have none.
             texts = survey.rows - survey.blank
             if survey.mean_bytes is not None:
                 total += texts
@@ -272,6 +273,7 @@ def parse_rate(text: str) -> float | None:
     if found is None:
         raise ValueError(f"{text!r} is not a rate: write it as 200/s, 200, 30/m or none")
     rate = float(found[1]) / _SECONDS[found[2]]
+    # float() reads hundreds of digits as infinity.
     if not math.isfinite(rate):
         raise ValueError(f"{text[:20]}... is not a rate that can be kept: write none for no limit")
     if rate < LEAST_RATE:

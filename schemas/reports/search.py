@@ -159,6 +159,7 @@ class Searched:
         outdated = self.rows - self.current - self.unsearched - self.quarantined
         parts = [f"{about}{self.unsearched:,} are not searched"] if self.unsearched else []
         parts += [f"{about}{outdated:,} are found by an older text"] if outdated else []
+        # Where all that is left is in quarantine, no replay helps.
         way = self.way if parts else "vectrue dlq list"
         parts += [f"{about}{self.quarantined:,} are in quarantine"] if self.quarantined else []
         share = f"{about}{percent:.1f} % of {self.rows:,} rows of {self.table}"
@@ -172,6 +173,7 @@ class Searched:
     def to_json(self) -> dict[str, Any]:
         """The figures by name, and the share."""
         figures = asdict(self)
+        # A sentence for the warning, not a figure.
         del figures["way"]
         return {**figures, "coverage": self.share}
 

@@ -255,7 +255,7 @@ def load(config: Path | None = None, **flags: object) -> Settings:
     if is_file(file):
         _check_toml(file)
     settings = _validated(file, flags)
-    # JSON and TOML can escape half a character, which no server takes.
+    # A variable may hold bytes that are not UTF-8, and its JSON may escape half a character.
     for name, text in _texts("", settings.model_dump()):
         if not is_text(text):
             raise ConfigurationError(

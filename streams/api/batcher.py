@@ -92,6 +92,7 @@ class Batcher:
             one = _Waiting(text, now, loop.create_future())
             waiting.append(one)
             vectors.append(one.vector)
+        # The loop ends when nothing waits; between two awaits no one else can start it.
         if self._running is None or self._running.done():
             self._running = loop.create_task(self._run())
         return np.stack(await asyncio.gather(*vectors))
@@ -129,6 +130,7 @@ class Batcher:
         batch: list[_Waiting] = []
         while waiting and len(batch) < self._most:
             one = waiting.popleft()
+            # Done before its pass: the request was cancelled, by its time limit or its client.
             if not one.vector.done():
                 batch.append(one)
         if waiting:

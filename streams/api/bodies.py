@@ -32,6 +32,7 @@ Text = Annotated[str, Field(min_length=1, pattern=NOT_BLANK, description="not bl
 
 def _whole(value: Any) -> Any:
     """Turn 5.0 into 5: JSON has one kind of number."""
+    # Strict validation would refuse 5.0 for an integer.
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
@@ -118,6 +119,7 @@ def _check_texts(items: Sequence[object]) -> None:
     if len(items) > MOST_INPUTS:
         number = {"number": len(items), "most": MOST_INPUTS}
         raise PydanticCustomError("texts", "there are {number} texts, and {most} at most", number)
+    # OpenAI's clients send tokens as a list, or as a list of lists.
     if isinstance(items[0], int | list) and not isinstance(items[0], bool):
         raise PydanticCustomError(
             "tokens",

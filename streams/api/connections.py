@@ -44,6 +44,7 @@ def bounded(
 
 def _room() -> int:
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # The other half is for Postgres and files.
     return _MOST if files == resource.RLIM_INFINITY else min(_MOST, files // 2)
 
 
@@ -118,4 +119,5 @@ class _Bounded(H11Protocol):
         """Close the connection without an answer, which no one would read."""
         metrics.API_CUT.labels(reason).inc()
         self.is_cut = True
+        # close() would wait until the client has read what is in the buffer.
         self.transport.abort()

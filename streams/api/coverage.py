@@ -87,5 +87,6 @@ class CoverageCache:
         for target in targets:
             try:
                 self._seen[target] = _CachedLook(now, await self._look(target))
+            # One column that cannot be counted must not end the count of the others.
             except VectrueError as error:
                 self._seen[target] = _CachedLook(now, search_coverage.unknown(target, error))

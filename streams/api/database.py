@@ -34,6 +34,7 @@ class SessionPool:
             dsn, role=role, prefix=prefix, setup=limit_statements(seconds)
         )
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix=role)
+        # A session of psycopg2 runs one statement at a time, so each thread has its own.
         self._own = threading.local()
         self._sessions: list[Session] = []
 
@@ -52,5 +53,6 @@ class SessionPool:
     def _with_session(self, work: Callable[[Session], T]) -> T:
         if not hasattr(self._own, "session"):
             self._own.session = self._make()
+            # list.append is atomic, so the threads of the pool need no lock.
             self._sessions.append(self._own.session)
         return work(self._own.session)

@@ -1,5 +1,6 @@
-"""Handles the requests: models run in one thread, Postgres in a few, so that the event
-loop does not block.
+"""Handles the requests, without blocking the event loop.
+
+Models run in one thread, Postgres in a few.
 
 Hazard: readiness and coverage have a connection of their own; if they shared those of
 the searches, a locked table would make the whole server look dead.
@@ -125,6 +126,7 @@ class Engine:
         """Cancel the background tasks, wait for the threads and close the sessions."""
         for task in self._tasks:
             task.cancel()
+        # A cancelled task raises here, and the threads have to be ended all the same.
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._log:
             await self._log.close()
@@ -290,17 +292,18 @@ class Engine:
             return await self._core.find(request)
 
     async def score(self, body: ScoreByReference | ScoreByQuestion) -> Score:
-        """Score an answer; both sides are embedded as documents
-        (streams/search/score.py).
+        """Score an answer.
 
         Raises:
             Problem: the question has no stored answer with a vector, or the answers'
                 table is not served.
         """
+        # Both sides are embedded as documents (streams/search/score.py).
         if isinstance(body, ScoreByReference):
             first, second = await self.batcher.encode(
                 self._catalog.own, [body.answer, body.reference], query=False
             )
+            # Vectors have unit length, so their product is the cosine.
             return scoring.graded(self._settings, float(first @ second), self._catalog.own)
         question = str(body.question)
         request, only = scoring.stored_request(self._settings, body.answer, question)
@@ -323,6 +326,7 @@ class Engine:
         """Run a background task."""
 
         def ended(task: asyncio.Task[None]) -> None:
+            # asyncio reports an exception only once the task is collected, which may be never.
             if not task.cancelled() and task.exception() is not None:
                 log.critical(
                     "a bug has ended what ran beside the requests", exc_info=task.exception()

@@ -69,6 +69,7 @@ class Guard:
             self._admit(path, Headers(scope=scope))
             await self._work(scope, receive, counted)
         except Problem as problem:
+            # Half an answer is out already: the server can only cut the connection.
             if counted.started:
                 raise
             await problems.answer(path, problem, {"Connection": "close"})(scope, receive, counted)
@@ -108,6 +109,7 @@ class Guard:
                 f"{self._in_hand} requests are in hand, which is serve.queue",
                 "try again later",
             )
+        # No await since the check, so no other request came between.
         self._in_hand += 1
         metrics.API_IN_HAND.set(self._in_hand)
         try:
@@ -167,6 +169,7 @@ class _Counted:
 
     def __init__(self, send: Send, path: str) -> None:
         self._send = send
+        # A label for each path that a client makes up would grow without a bound.
         self._path = path if path in _KNOWN else "other"
         self.started = False
 
@@ -183,6 +186,7 @@ def _replay(body: bytes, receive: Receive) -> Receive:
 
     async def again() -> Message:
         nonlocal given
+        # The application listens on, to notice a client that goes away.
         if given:
             return await receive()
         given = True

@@ -86,7 +86,10 @@ class Judging:
         last = await self._database.run(partial(self._last, table=table))
         if last is None:
             exam = await self._database.run(partial(self._prepare, table=table, file=file))
-            answers = [await self._find(request) for request in exam.requests]
+            answers: list[SearchResult] = []
+            # One at a time, so that users' searches are not held up.
+            for request in exam.requests:
+                answers.append(await self._find(request))
             # In a thread: the first import of the measures takes a second.
             run = await asyncio.to_thread(quality.conclude, exam, answers, self._clock.now())
             await self._database.run(partial(store.keep, run=run))

@@ -98,12 +98,15 @@ class QueryLog:
             hits=hits,
             timings=found.timings,
         )
+        self._put(search)
+        return search.id
+
+    def _put(self, search: LoggedSearch) -> None:
         loop = asyncio.get_running_loop()
         self._waiting.append(search)
         self._pending[search.id] = loop.create_future()
         if self._writing is None or self._writing.done():
             self._writing = loop.create_task(self._write())
-        return search.id
 
     async def give(self, feedback: Feedback) -> bool | None:
         """Store feedback on a row, once its search is written.
@@ -116,6 +119,7 @@ class QueryLog:
         """
         pending = self._pending.get(feedback.query)
         if pending is not None:
+            # Else a client that goes away would cancel the future that others wait for.
             await asyncio.shield(pending)
         given = await self._database.run(partial(query_log.give, feedback=feedback))
         if given is None:
@@ -141,6 +145,7 @@ class QueryLog:
         """Write the queue, for some seconds at most."""
         if self._writing is not None and not self._writing.done():
             await asyncio.wait({self._writing}, timeout=_STOP_SECONDS)
+            # A database that does not answer must not hold up the end of the server.
             self._writing.cancel()
         if self._waiting:
             log.warning("searches were not written to the query log", number=len(self._waiting))
@@ -164,4 +169,6 @@ class QueryLog:
                 self._is_failing = True
             finally:
                 for one in batch:
+                    # Also after an error: feedback then finds no such search, and does
+                    # not wait for ever.
                     self._pending.pop(one.id).set_result(None)

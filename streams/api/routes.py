@@ -1,7 +1,7 @@
 """The paths of the HTTP server and their description (`/openapi.json`, `/docs`)."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Annotated, Any
 
@@ -72,18 +72,23 @@ def build(engine: Engine, settings: ServeSettings) -> FastAPI:
     _add_work(work, paths)
     app.include_router(work)
     health = APIRouter(tags=["health"])
+    _add_health(health, paths, guarded)
+    app.include_router(health)
+    _answer_errors(app)
+    return app
+
+
+def _add_health(health: APIRouter, paths: "Paths", guarded: Sequence[Any]) -> None:
     health.get("/livez", summary="Is the process alive?", response_model_exclude_none=True)(
         paths.livez
     )
     health.get("/readyz", summary="Can it answer?", responses=problems.documented("/readyz"))(
         paths.readyz
     )
+    # Probes need no token; figures may tell what the tables are called.
     health.get("/metrics", summary="Prometheus", response_class=_Metrics, dependencies=guarded)(
         paths.metrics
     )
-    app.include_router(health)
-    _answer_errors(app)
-    return app
 
 
 def _add_work(work: APIRouter, paths: "Paths") -> None:
@@ -201,6 +206,7 @@ def _answer_errors(app: FastAPI) -> None:
         return problems.answer(request.scope["path"], _invalid(error))
 
     async def plain(request: Request, error: HTTPException) -> Response:
+        # Starlette raises these for a path or a method that does not exist.
         fix = "see /docs" if error.status_code in (404, 405) else None
         problem = Problem(error.status_code, str(error.detail).lower(), fix)
         return problems.answer(request.scope["path"], problem, dict(error.headers or {}))
@@ -222,9 +228,7 @@ def _answer_errors(app: FastAPI) -> None:
 
 
 def _invalid(error: RequestValidationError) -> Problem:
-    """Return the most exact error of a request, without the value, which is a client's
-    text.
-    """
+    """Return the most exact error of a request, without the value (a client's text)."""
     errors = error.errors()
     forms = Counter(_form(one) for one in errors)
 

@@ -45,8 +45,7 @@ def run(settings: Settings) -> int:
 
 
 def bind(settings: ServeSettings) -> socket.socket:
-    """Bind the socket without listening: until the models are loaded, clients are
-    refused at once.
+    """Bind the socket without listening.
 
     Raises:
         ConfigurationError: as `run`.
@@ -58,15 +57,7 @@ def bind(settings: ServeSettings) -> socket.socket:
             fix="set VECTRUE_SERVE__TOKEN (`openssl rand -hex 32`), or serve.host = 127.0.0.1",
         )
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM
-        )[0]
-        with ExitStack() as unless_bound:
-            bound = unless_bound.enter_context(socket.socket(family, kind, protocol))
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            bound.bind(address)
-            unless_bound.pop_all()
-            return bound
+        return _bound(host, port)
     # UnicodeError: the text cannot be a host name.
     except (OSError, UnicodeError) as error:
         why = "this is not a host name"
@@ -89,6 +80,7 @@ async def _serve(settings: Settings, bound: socket.socket) -> None:
             access_log=False,
             lifespan="off",
             ws="none",
+            # Else a client on this machine could claim another address in a header.
             proxy_headers=False,
             server_header=False,
             timeout_graceful_shutdown=round(settings.serve.request_seconds) + LEAVE_SECONDS,
@@ -102,4 +94,18 @@ async def _serve(settings: Settings, bound: socket.socket) -> None:
         log.info("server ready", address=f"http://{shown}:{port}")
         await server.serve(sockets=[bound])
     finally:
+        # Also when the start failed, so that its sessions and threads end.
         await engine.close()
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    family, kind, protocol, _, address = found[0]
+    with ExitStack() as unless_bound:
+        bound = unless_bound.enter_context(socket.socket(family, kind, protocol))
+        # Else a server that is restarted waits a minute for its port (TIME_WAIT).
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Not listening yet: until the models are loaded, clients are refused at once.
+        bound.bind(address)
+        unless_bound.pop_all()
+        return bound

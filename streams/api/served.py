@@ -65,6 +65,7 @@ class Catalog:
             ModelUnavailable: the weights of a column's model are not on this machine.
             TransientError: Postgres does not answer.
         """
+        # Many requests find the same columns out of date at once: one of them reads.
         async with self._refreshing:
             if self._served is stale:
                 # Also if reading fails: what is out of date must not be used again.
@@ -74,8 +75,9 @@ class Catalog:
             return self._served
 
     async def named(self, name: str) -> Embedder:
-        """Return the model with this name or id; the settings' own also without
-        Postgres.
+        """Return the model with this name or id.
+
+        The settings' own is returned also without Postgres.
 
         Raises:
             Problem: it is not served.
@@ -86,6 +88,7 @@ class Catalog:
         if name in names:
             return names[name]
         for model in names.values():
+            # An id is the name, `@`, and what tells its versions apart.
             if name in (model.model_id, model.model_id.rpartition("@")[0]):
                 return model
         known = ", ".join(sorted(names))

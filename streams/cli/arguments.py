@@ -8,7 +8,8 @@ from connectors.postgres.session import Session
 from schemas.duration import parse_duration
 from schemas.settings.reading import Settings
 
-_SHOWN = 40  # characters
+# Characters of a wrong argument that its error quotes.
+_SHOWN = 40
 
 
 def count_or_all(text: str, option: str) -> int | None:
@@ -26,6 +27,7 @@ def count_or_all(text: str, option: str) -> int | None:
     """
     if text == "all":
         return None
+    # Postgres takes a bigint, and int() would take signs, spaces and other digits.
     if not re.fullmatch("[0-9]{1,18}", text) or int(text) == 0:
         raise typer.BadParameter(
             f"{text[:_SHOWN]!r} is neither a number of rows nor all", param_hint=option

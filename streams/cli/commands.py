@@ -103,6 +103,7 @@ def read_command(name: str) -> Any:
         KeyError: there is no such command.
     """
     entry = COMMANDS[name]
+    # A module imports optional packages at its head where the whole command needs them.
     with extras.needed(f"`vectrue {name}`"):
         module = import_module(f"streams.cli.{entry.module}")
     found = getattr(module, entry.attribute)

@@ -1,6 +1,7 @@
 """`vectrue doctor`: arguments and printing only; the checks are in streams/operations."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import typer
 
@@ -35,11 +36,15 @@ def doctor(ctx: typer.Context, output: OutputOption = Format.TABLE) -> None:
     """
     try:
         findings = settle(doctors.examine(ctx.obj(), SystemClock()))
-    except ConfigurationError as error:  # the settings themselves
+    # The settings themselves are wrong, which is one more precondition.
+    except ConfigurationError as error:
         findings = [problem("settings", error.message, error.fix)]
     problems = sum(finding.level is Level.PROBLEM for finding in findings)
     if output is Format.JSON:
-        print_json({"findings": [finding.to_json() for finding in findings], "problems": problems})
+        lines: list[dict[str, Any]] = []
+        for finding in findings:
+            lines.append(finding.to_json())
+        print_json({"findings": lines, "problems": problems})
     else:
         _print(findings, problems)
     raise typer.Exit(1 if problems else 0)

@@ -6,7 +6,8 @@ even before they are.
 
 import sys
 
-_INTERRUPTED = 130  # 128 + SIGINT
+# 128 + SIGINT, as a shell has it.
+_INTERRUPTED = 130
 
 
 def run() -> None:

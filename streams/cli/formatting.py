@@ -45,6 +45,7 @@ def duration(seconds: float | None) -> str:
 
 def short_duration(seconds: float) -> str:
     """Format a duration without a space, for a bar: `12s`, `4m57s`."""
+    # From here on it would be rounded to `60s`.
     return f"{seconds:.0f}s" if seconds < 59.5 else show_duration(seconds)
 
 

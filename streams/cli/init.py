@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -78,12 +78,16 @@ def init(
             return
         report = setup.run(settings, embedder, SystemClock(), _done, consent)
     except ConfigurationError as error:
+        # Another exit code than a wrong setting: an option is missing.
         if consent.is_required:
             raise ConfirmationRequired(error.message, fix=error.fix) from error
         raise
     _print_notices(report.notices)
     if output is Format.JSON:
-        tables = [{**asdict(table), "lacking": table.lacking} for table in report.tables]
+        tables: list[dict[str, Any]] = []
+        for table in report.tables:
+            # A property, which asdict() leaves out.
+            tables.append({**asdict(table), "lacking": table.lacking})
         print_json({"changed": report.changed, "notices": report.notices, "tables": tables})
         return
     if not report.changed:

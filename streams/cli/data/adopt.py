@@ -90,6 +90,7 @@ def adopt(
         _print_json(found, draw)
     else:
         _print(found)
+    # After the report: a sample that disagrees is an error, and its rows are in the report.
     require_proof(found)
     raise typer.Exit(0 if _is_done(found) else 1)
 
@@ -103,17 +104,23 @@ def _stamp(work: Adopt, found: Sequence[Candidates]) -> list[Candidates]:
         with counting_bars("adopt") as bars:
             return work.stamp(found, bars)
     except KeyboardInterrupt:
+        # Each short transaction is committed by itself.
         err.print("what was adopted stays adopted: run it again for the rest")
         raise
 
 
 def _require_consent(found: Sequence[Candidates], *, yes: bool) -> None:
-    rows = sum(candidates.adoptable for candidates in found)
+    rows = 0
+    # A dict keeps the order of the tables, and names a model once.
+    names: dict[str, None] = {}
+    for candidates in found:
+        rows += candidates.adoptable
+        names[candidates.model] = None
     if rows == 0:
         return
     for candidates in found:
         _describe(candidates)
-    models = ", ".join(dict.fromkeys(candidates.model for candidates in found))
+    models = ", ".join(names)
     require_confirmation(f"Record {models} as the model that produced {rows:,} vectors?", yes=yes)
 
 

@@ -115,6 +115,7 @@ def show(
     """
     settings = ctx.obj()
     letters = _letters(settings, open_session(settings, "dlq"))
+    # An id that is unknown is an error of `entries`, so there is exactly one.
     (entry,) = letters.entries(Selection(ids=(id_,)), handled=True)
     shown = entry.to_json()
     for _, letter in letters.dead_letters([entry]):
@@ -177,14 +178,17 @@ def redrive(
     # An event that is named by its id is meant, also if it was handled before.
     entries = letters.entries(selection, handled=again or bool(ids))
     if dry_run:
-        results = [_forecast(settings, entry) for entry in entries]
+        results = _forecasts(settings, entries)
     else:
         limit = 0.0 if no_wait else seconds(wait, "--wait")
         results = _redrive(settings, session, letters).run(
             entries, _announce, again=again, wait=limit
         )
     page.show_results(results, output)
-    outcomes = [result.outcome for result in results]
+    outcomes: list[str] = []
+    for result in results:
+        outcomes.append(result.outcome)
+    # An entry that waits is on its way, and has not failed.
     waiting = outcomes.count("waiting")
     if waiting:
         err.print(f"{number(waiting)} of {number(len(results))} are not handled yet: vectrue lag")
@@ -221,7 +225,9 @@ def purge(
     )
     entries = letters.entries(selection, handled=True)
     if dry_run:
-        results = [Result(entry.id, "would be purged", entry.reason) for entry in entries]
+        results: list[Result] = []
+        for entry in entries:
+            results.append(Result(entry.id, "would be purged", entry.reason))
         page.show_results(results, output)
         return
     if entries:
@@ -232,6 +238,14 @@ def purge(
         return
     events = f"{number(done.deleted)} events deleted, {number(done.hidden)} hidden"
     out.print(f"{events}, {number(done.rows)} rows out of quarantine")
+
+
+def _forecasts(settings: Settings, entries: Sequence[Entry]) -> list[Result]:
+    """Say of each entry whether it would be sent."""
+    results: list[Result] = []
+    for entry in entries:
+        results.append(_forecast(settings, entry))
+    return results
 
 
 def _forecast(settings: Settings, entry: Entry) -> Result:
@@ -270,6 +284,7 @@ def _selection(
     *,
     everything: bool = True,
 ) -> Selection:
+    # Without any word on which, "all" may be a slip: it has to be typed.
     if not everything and not any((ids, kind, table, reason, older_than, newer_than)):
         raise typer.BadParameter("say which: IDs, a filter, or --all")
     return Selection(

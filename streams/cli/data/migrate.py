@@ -96,6 +96,7 @@ def plan(
         print_json({**made.to_json(), "steps": steps})
     else:
         migrate_page.show(made, locks)
+    # The plan stands on stdout all the same: it says what to do about them.
     if made.refusals:
         err.print("`migrate start` is refused for now: see what blocks it")
         raise typer.Exit(1)
@@ -132,12 +133,7 @@ def start(
     chosen = _model(settings, model, dimensions, revision)
     steps = _steps(settings, table)
     if offline:
-        names = ", ".join(one.name for one in settings.only(table).tables)
-        require_confirmation(
-            f"Empty all vectors of {names} now, so that search finds nothing until a replay "
-            "has filled them again?",
-            yes=yes,
-        )
+        _require_emptying(settings.only(table), yes=yes)
     steps.start(chosen, offline=offline, freeze_old=freeze_old)
     left = steps.to_follow()
     if left:
@@ -224,6 +220,7 @@ def rollback(ctx: typer.Context, table: TablesOption = None, yes: YesOption = Fa
     steps = _steps(settings, table)
     intent = steps.intent(MigrationStep.ROLLBACK)
     _require_consent(intent, yes=yes)
+    # The columns that the question named, even if others have moved on since.
     steps.rollback(intent.found)
     _next(settings, None)
 
@@ -272,10 +269,22 @@ def _next(settings: Settings, tables: list[str] | None) -> None:
     """Print what comes next for the columns that are still under way."""
     session = open_session(settings, "migrate")
     report = migrate_status.read(settings, session, SystemClock(), tables)
+    # On stderr, as all that is not data.
     for line in report.notices:
         err.print(line)
     for step in report.steps:
         err.print(f"next: {step}")
+
+
+def _require_emptying(settings: Settings, *, yes: bool) -> None:
+    names: list[str] = []
+    for one in settings.tables:
+        names.append(one.name)
+    require_confirmation(
+        f"Empty all vectors of {', '.join(names)} now, so that search finds nothing until a replay "
+        "has filled them again?",
+        yes=yes,
+    )
 
 
 def _require_consent(intent: migrate_check.Intent, *, yes: bool) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 import typer
@@ -158,6 +158,7 @@ def run(
                     _detached(run_id, output, named)
                     return
                 replay.follow(run_id, progress.show)
+        # Also without a run: that there was nothing to do is an outcome.
         outcome = replay.outcome(run_id, prepared, named)
     except KeyboardInterrupt:
         _leave(run_id, keys)
@@ -193,7 +194,10 @@ def status(
     """
     statuses = _control(ctx).statuses(run_id)
     if output is Format.JSON:
-        print_json([one.to_json() for one in statuses])
+        runs: list[dict[str, Any]] = []
+        for one in statuses:
+            runs.append(one.to_json())
+        print_json(runs)
     elif statuses:
         page.show_statuses(statuses, wide=output is Format.WIDE)
     else:
@@ -274,6 +278,7 @@ def set_(
 
 def _split(values: Sequence[str]) -> tuple[str | None, Sequence[str]]:
     """Part the run's id, which may be left out, from the limits."""
+    # A limit has a `=`, and no id of a run has one.
     if values and "=" not in values[0]:
         return values[0], values[1:]
     return None, values

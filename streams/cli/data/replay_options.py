@@ -1,5 +1,4 @@
-"""The options of `vectrue replay` that several of its commands have, and how what is
-typed there is read.
+"""The options that several commands of `vectrue replay` have, and how they are read.
 
 One notation for all: what `run` takes as `--rate` and `--max-live-lag`, `set` takes
 too, there and as `rate=...`.
@@ -111,14 +110,9 @@ def request(
     Raises:
         BadParameter: an option is not understood, or one beside --keys names rows too.
     """
-    beside = []
-    for name, value in (("--only", only), ("--where", where), ("--since", since)):
-        if value is not None:
-            beside.append(name)
-    if keys is not None and beside:
-        raise typer.BadParameter(
-            f"names the rows already; leave out {' and '.join(beside)}", param_hint="--keys"
-        )
+    if keys is not None:
+        _require_alone((("--only", only), ("--where", where), ("--since", since)))
+    # Keys name the rows, whatever their state is.
     wanted = RowChoice.ALL if keys is not None else only or RowChoice.STALE
     return Request(
         only=wanted.value,
@@ -130,6 +124,18 @@ def request(
         max_live_lag=_lag(max_live_lag, "--max-live-lag"),
         chunk_size=chunk,
     )
+
+
+def _require_alone(others: Sequence[tuple[str, object]]) -> None:
+    """Refuse options beside --keys that name rows too."""
+    beside: list[str] = []
+    for name, value in others:
+        if value is not None:
+            beside.append(name)
+    if beside:
+        raise typer.BadParameter(
+            f"names the rows already; leave out {' and '.join(beside)}", param_hint="--keys"
+        )
 
 
 def limits(
@@ -145,16 +151,9 @@ def limits(
     Raises:
         BadParameter: one is not understood, is given twice, or there is none.
     """
-    given: list[tuple[str, str]] = []
-    if rate is not None:
-        given.append(("--rate", rate))
-    if max_live_lag is not None:
-        given.append(("--max-live-lag", max_live_lag))
-    for item in values:
-        name, _, value = item.partition("=")
-        given.append((name, value))
     found: dict[str, float | None] = {}
-    for written, value in given:
+    for written, value in _given(values, rate, max_live_lag):
+        # Both spellings are taken: that of the option, and that of the ledger.
         name = written.removeprefix("--").replace("_", "-")
         if name not in _LIMITS:
             raise typer.BadParameter(f"{written!r} is neither rate=... nor max-live-lag=...")
@@ -167,6 +166,21 @@ def limits(
     return found
 
 
+def _given(
+    values: Sequence[str], rate: str | None, max_live_lag: str | None
+) -> list[tuple[str, str]]:
+    """Return each limit by the name that it was typed with, options first."""
+    given: list[tuple[str, str]] = []
+    if rate is not None:
+        given.append(("--rate", rate))
+    if max_live_lag is not None:
+        given.append(("--max-live-lag", max_live_lag))
+    for item in values:
+        name, _, value = item.partition("=")
+        given.append((name, value))
+    return given
+
+
 @contextmanager
 def lines(keys: str | None) -> Iterator[Iterable[str]]:
     """Open the file of --keys, and yield its lines; none without it.
@@ -177,6 +191,7 @@ def lines(keys: str | None) -> Iterator[Iterable[str]]:
     if keys is None:
         yield ()
     elif keys == "-":
+        # The bytes: what is not UTF-8 is refused with the number of its line.
         yield decoded(sys.stdin.buffer, STDIN)
     else:
         try:
@@ -202,6 +217,7 @@ def _lag(text: str | None, name: str) -> float | None:
     if text is None or is_lifted(text):
         return None
     value = seconds(text, name)
+    # The live lane is never behind by less than nothing, so the run would wait for ever.
     if value == 0:
         raise typer.BadParameter("must be more than 0", param_hint=name)
     return value

@@ -13,9 +13,9 @@ from schemas.errors import ConfigurationError
 from schemas.health.canary import judge, to_json
 from schemas.health.lag_findings import DEFAULT_THRESHOLDS
 from schemas.health.lag_report import witnessed
-from schemas.health.severity import Severity
+from schemas.health.severity import Finding, Severity
 from schemas.health.witness import Witness
-from schemas.reports.coverage import Coverage, verdict
+from schemas.reports.coverage import Coverage, Textless, verdict
 from schemas.reports.quality import Quality
 from streams.cli.arguments import open_session
 from streams.cli.formatting import duration, heading, milliseconds, number
@@ -80,7 +80,7 @@ def status(ctx: typer.Context, output: OutputOption = Format.TABLE) -> None:
         raise refused[0]
     columns, textless = fill(session, seen.columns, seen.targets)
     witness = examine(session, settings, SystemClock())
-    trouble = [finding for finding in witnessed(witness) if finding.severity is not Severity.OK]
+    trouble = _trouble(witness)
     doubts = [f"{', '.join(seen.unseen)} could not be counted"] if refused else []
     critical = False
     for finding in trouble:
@@ -90,25 +90,10 @@ def status(ctx: typer.Context, output: OutputOption = Format.TABLE) -> None:
     said = verdict(columns, doubt, replays.filling(session, columns))
     judged = _judged(columns, known)
     if output is Format.JSON:
-        print_json(
-            {
-                "tables": [column.to_json() for column in columns],
-                "quality": [one.to_json() for one in judged] or None,
-                "witness": _witness(witness),
-                "verdict": said,
-                "not_counted": _not_counted(seen),
-                "others": list(seen.others),
-            }
-        )
+        _print_json(seen, columns, judged, witness, said)
         _end(refused, critical=critical)
     out.print(counts(columns, wide=output is Format.WIDE))
-    for one in judged:
-        out.print(_sentence(one))
-    for found in textless:
-        if found.sentence is not None:
-            print_warning(found.sentence)
-    if seen.others:
-        out.print(f"also kept true here, not in these settings: {', '.join(seen.others)}")
+    _print_below(seen, judged, textless)
     # The verdict below says the first doubt.
     for finding in trouble if refused else trouble[1:]:
         out.print(f"{finding.severity}: {finding.sentence}")
@@ -116,6 +101,54 @@ def status(ctx: typer.Context, output: OutputOption = Format.TABLE) -> None:
     style = "green" if is_true and not doubts and not textless else "yellow"
     out.print(said, style="red" if critical else style)
     _end(refused, critical=critical)
+
+
+def _trouble(witness: Witness) -> list[Finding]:
+    """Return what speaks against "all is well", worst first."""
+    trouble: list[Finding] = []
+    for finding in witnessed(witness):
+        if finding.severity is not Severity.OK:
+            trouble.append(finding)
+    return trouble
+
+
+def _print_json(
+    seen: coverage.Seen,
+    columns: Sequence[Coverage],
+    judged: Sequence[Quality],
+    witness: Witness,
+    said: str,
+) -> None:
+    tables: list[dict[str, Any]] = []
+    for column in columns:
+        tables.append(column.to_json())
+    figures: list[dict[str, Any]] = []
+    for one in judged:
+        figures.append(one.to_json())
+    print_json(
+        {
+            "tables": tables,
+            # Null where judged queries were never asked: an empty list would mean "found nothing".
+            "quality": figures or None,
+            "witness": _witness(witness),
+            "verdict": said,
+            "not_counted": _not_counted(seen),
+            "others": list(seen.others),
+        }
+    )
+
+
+def _print_below(
+    seen: coverage.Seen, judged: Sequence[Quality], textless: Sequence[Textless]
+) -> None:
+    """Print what stands between the counts and the verdict."""
+    for one in judged:
+        out.print(_sentence(one))
+    for found in textless:
+        if found.sentence is not None:
+            print_warning(found.sentence)
+    if seen.others:
+        out.print(f"also kept true here, not in these settings: {', '.join(seen.others)}")
 
 
 def _judged(columns: Sequence[Coverage], known: Mapping[str, Quality]) -> list[Quality]:
@@ -156,12 +189,13 @@ def counts(columns: Sequence[Coverage], *, wide: bool) -> Grid:
         wide: whether to show everything; else a narrow screen leaves out what is 0,
             then the model.
     """
-    headings = [heading(name) for name in COLUMNS]
+    headings = list(map(heading, COLUMNS))
     table = Grid(
         "TABLE",
         "COLUMN",
         "MODEL",
         *headings,
+        # The first two, all rows and the current ones, are shown even when they are 0.
         zeros=headings[2:],
         last=("MODEL", "COLUMN"),
         wide=wide,

@@ -97,8 +97,10 @@ def verify(
     if models is not None:
         with counting_bars() as bars:
             found = checks.deep(found, models, count, draw, bars)
+        # The same seed draws the same rows again.
         report["seed"] = draw
     if repair and not _is_true(found):
+        # JSON is one document on stdout, so what was found first is in the repair only.
         if output is not Format.JSON:
             _print(found, wide=output is Format.WIDE)
         report["repair"] = _plan(found)
@@ -129,7 +131,10 @@ def _is_true(found: Sequence[Truth]) -> bool:
 
 
 def _require_consent(found: Sequence[Truth], *, yes: bool) -> None:
-    rows = sum(truth.untrue for truth in found)
+    rows = 0
+    for truth in found:
+        rows += truth.untrue
+    # A repair deletes nothing, so only its length is asked about.
     if rows > MANY_ROWS:
         require_confirmation(f"Embed {rows:,} rows?", yes=yes)
 
@@ -144,6 +149,7 @@ def _repair(
     replay = Replay(settings, session, KafkaOutbox(settings, checks.targets), SystemClock())
     try:
         with RunProgress(lambda: replay_plan.members(settings)[0]) as progress:
+            # The workers do the replay; Ctrl-C only ends the watching.
             disowned, outcome = checks.repair(found, replay, announce, progress.show)
     except KeyboardInterrupt:
         err.print("no longer watched: the workers go on; `vectrue replay run` takes it up again")
@@ -177,7 +183,9 @@ def _print_plan(found: Sequence[Truth]) -> None:
 
 
 def _print_json(found: Sequence[Truth], report: dict[str, Any]) -> None:
-    tables = [truth.to_json() for truth in found]
+    tables: list[dict[str, Any]] = []
+    for truth in found:
+        tables.append(truth.to_json())
     print_json({"tables": tables, "true": _is_true(found), "verdict": verdict(found), **report})
 
 
@@ -186,7 +194,7 @@ def _print(found: Sequence[Truth], *, wide: bool = False) -> None:
     for name in FINDINGS:
         if any(truth.count(name) for truth in found):
             counted.append(name)
-    headings = [heading(name) for name in counted]
+    headings = list(map(heading, counted))
     table = Grid(
         "TABLE",
         "COLUMN",
@@ -209,7 +217,7 @@ def _print(found: Sequence[Truth], *, wide: bool = False) -> None:
 
 def _print_samples(truth: Truth) -> None:
     for name, keys in truth.samples.items():
-        shown = " ".join(key(values) for values in keys)
+        shown = " ".join(map(key, keys))
         out.print(f"{_name(truth)}: {heading(name).lower()}: {shown}")
 
 

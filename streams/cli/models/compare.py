@@ -147,6 +147,7 @@ def _print(found: Comparison) -> None:
     out.print(compare_words.METHOD)
     for note in found.notes:
         out.print(f"note: {note}")
+    # Yellow where the queries show no difference.
     out.print(found.verdict, style="green" if found.line().difference.sign else "yellow")
 
 

@@ -70,6 +70,7 @@ def pull(
     if output is Format.JSON:
         print_json(asdict(got))
     elif got.location is not None:
+        # Exactly, since a script takes the path: nothing in it is written out or folded.
         print_exactly(f"{got.location}\n")
 
 
@@ -100,9 +101,12 @@ def info(
     facts = describe_model(wanted)
     placement, sizes = place_model(wanted)
     described: dict[str, Any] = {**asdict(facts), **asdict(placement), **asdict(sizes)}
-    del described["record"]  # what the database keeps: --known shows it
-    del described["fix"]  # is part of `problem`
+    # The record is what the database keeps; --known shows it.
+    del described["record"]
+    # The fix is part of `problem`.
+    del described["fix"]
     described.update(batch_size=wanted.batch_size, low_memory=wanted.low_memory)
+    # Only --known needs a database: the model is described without one.
     models: Known = schema.known_models(open_session(settings, "model")) if known else []
     if output is Format.JSON:
         if known:
@@ -165,6 +169,7 @@ def _print_info(described: dict[str, Any]) -> None:
 
 
 def _print_checked(wanted: ModelSettings, checked: Checked, placement: Placement) -> None:
+    # Its hits look like those of a model, and are not.
     if wanted.name == "lexical":
         err.print("lexical stand-in: finds texts that share words, not meanings")
     _line("model", checked.model_id)

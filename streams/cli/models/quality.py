@@ -1,8 +1,8 @@
 """`vectrue quality`: arguments and printing only; the work is in streams/evaluation."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -56,6 +56,7 @@ def quality(
         vectrue quality --min-ndcg 0.7      exit 1 when searches have become worse
         vectrue quality -t public.questions -q examples/interview/queries.jsonl -o json
     """
+    # Typer runs a callback before every subcommand.
     if ctx.invoked_subcommand is not None:
         return
     settings = ctx.obj()
@@ -67,6 +68,7 @@ def quality(
     # Other queries, or a search without an index, would bend the line of figures.
     is_kept = queries is None and not exact
     if is_kept:
+        # Before the queries are asked, which takes minutes.
         store.require(session, "quality_runs")
     with counting_bars("asking") as tell:
         runs = judging.run(settings, session, exams, SystemClock(), tell)
@@ -148,7 +150,11 @@ def _files(settings: Settings, table: str | None, queries: Path | None) -> dict[
 def _one_table(settings: Settings, table: str | None) -> str:
     if table is not None:
         return str(TableName.parse(table))
-    names = list(dict.fromkeys(one.name for one in settings.tables))
+    # A table with several columns is configured several times.
+    names: list[str] = []
+    for one in settings.tables:
+        if one.name not in names:
+            names.append(one.name)
     if len(names) != 1:
         raise VectrueError(f"{len(names)} tables are configured", fix="choose one: --table TABLE")
     return names[0]
@@ -156,8 +162,12 @@ def _one_table(settings: Settings, table: str | None) -> str:
 
 def _print(runs: Sequence[QualityRun], opinions: Sequence[Opinions], output: Format) -> None:
     if output is Format.JSON:
-        tables = [run.to_json() for run in runs]
-        feedback = [one.to_json() for one in opinions]
+        tables: list[dict[str, Any]] = []
+        for run in runs:
+            tables.append(run.to_json())
+        feedback: list[Mapping[str, Any]] = []
+        for one in opinions:
+            feedback.append(one.to_json())
         print_json({"tables": tables, "feedback": feedback})
         return
     headings = ("TABLE", "MODEL", "QUERIES", *runs[0].measures, "P50", "P95", "WAY")

@@ -1,5 +1,6 @@
-"""`vectrue score`: arguments and printing only; the work is in streams/search and
-streams/evaluation.
+"""`vectrue score`: arguments and printing only.
+
+The work is in streams/search and streams/evaluation.
 """
 
 import sys
@@ -24,7 +25,8 @@ from streams.evaluation.calibrate import Calibration
 from streams.search import score as scoring
 from streams.search.search import Search
 
-_SHOWN = 100  # characters of a reference
+# Characters of a reference.
+_SHOWN = 100
 
 
 class ScoreGroup(TyperGroup):
@@ -32,6 +34,7 @@ class ScoreGroup(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Insert the command `answer` where none is named."""
+        # Also for options: `vectrue score --question 17 ...` is an answer.
         if args and args[0] not in self.commands and args[0] not in ctx.help_option_names:
             args = ["answer", *args]
         return super().parse_args(ctx, args)
@@ -162,8 +165,10 @@ def _print(score: Score) -> None:
     out.print(f"grade       {score.grade} ({score.grade.message})")
     if score.reference is not None:
         hit = score.reference
+        # A text of several lines stands on one here.
         text = " ".join(hit.text.split())
         out.print(f"reference   {hit.table} {key(hit.key)}: {text[:_SHOWN]}")
+    # On stderr, so that the score alone is on stdout.
     err.print(f"{score.model}: good above {marks.good:g}, excellent above {marks.excellent:g}")
     if not score.calibrated:
         err.print(
@@ -180,10 +185,12 @@ def _print_calibration(found: Calibration) -> None:
         shown.add_row(name, f"{value:.4f}", f"{interval.low:.4f} to {interval.high:.4f}")
     out.print(shown)
     out.print()
-    headings = [str(grade).upper() for grade in GRADES]
+    headings: list[str] = []
+    for grade in GRADES:
+        headings.append(str(grade).upper())
     confusion = Grid("GRADED BY HAND", *headings)
     for grade, counts in zip(GRADES, found.confusion, strict=True):
-        confusion.add_row(str(grade), *[str(count) for count in counts])
+        confusion.add_row(str(grade), *map(str, counts))
     out.print(confusion)
     out.print("(columns: by thresholds that were set without the pair's reference)")
     out.print()

@@ -68,6 +68,7 @@ def search(
     # Its hits look like those of a model, and are not.
     if any(model.startswith("lexical@") for model in found.models):
         err.print("lexical stand-in: finds texts that share words, not meanings")
+    # On stderr, so that the hits alone are on stdout.
     for warning in found.warnings:
         err.print(f"warning: {warning}")
     if output is Format.JSON:

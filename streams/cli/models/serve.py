@@ -40,6 +40,7 @@ def serve(
     if port is not None:
         values["port"] = port
     try:
+        # Validated again: a host beyond loopback or a wrong port is a setting like any other.
         chosen = ServeSettings.model_validate(values)
     except ValidationError as error:
         raise ConfigurationError(explained(error), fix="correct --host or --port") from error

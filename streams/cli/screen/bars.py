@@ -9,7 +9,8 @@ from rich.progress import BarColumn, Progress, TaskID
 
 from streams.cli.screen.output import err, label
 
-_WIDTH = 24  # columns of the bar itself
+# In columns, of the bar itself.
+_WIDTH = 24
 
 
 class ProgressBars:

@@ -28,7 +28,8 @@ YesOption = Annotated[
 class ConfirmationRequired(VectrueError):
     """A question needs an answer, and no terminal can be asked."""
 
-    exit_code = 2  # a usage error: --yes is missing
+    # A usage error: --yes is missing.
+    exit_code = 2
 
 
 def can_ask() -> bool:

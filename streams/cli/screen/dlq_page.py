@@ -49,7 +49,10 @@ def show_entry(shown: Mapping[str, Any]) -> None:
 def show_results(results: Sequence[Result], output: Format) -> None:
     """Print what became of each entry."""
     if output is Format.JSON:
-        print_json([result.to_json() for result in results])
+        outcomes: list[dict[str, Any]] = []
+        for result in results:
+            outcomes.append(result.to_json())
+        print_json(outcomes)
         return
     if not results:
         err.print("no dead letters")
@@ -68,7 +71,10 @@ def content(letter: DeadLetter, limit: int | None) -> dict[str, Any]:
         limit: bytes that are shown of each; None for all.
     """
     event = letter.original or letter.letter
-    headers = [(name, _text(value, limit)) for name, value in letter.letter.headers]
+    headers: list[tuple[str, str | None]] = []
+    # Kafka allows a name more than once, so they are pairs and not a dict.
+    for name, value in letter.letter.headers:
+        headers.append((name, _text(value, limit)))
     return {
         "event_key": _text(event.key, limit),
         "event_value": _text(event.value, limit),

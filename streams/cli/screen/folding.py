@@ -29,7 +29,9 @@ def fold(text: str, width: int) -> list[str]:
     """
     if cell_len(text) <= width:
         return [text]
-    characters = [text[start:end] for start, end, _ in split_graphemes(text)[0]]
+    characters: list[str] = []
+    for start, end, _ in split_graphemes(text)[0]:
+        characters.append(text[start:end])
     pieces, piece = [], ""
     for part in _parts(characters, width):
         if piece and cell_len((piece + part).rstrip()) > width:
@@ -41,7 +43,8 @@ def fold(text: str, width: int) -> list[str]:
 
 def folded(text: Text, width: int) -> list[Text]:
     """Fold text with styles; the pieces have no spaces at their ends."""
-    ends = list(accumulate(len(piece) for piece in fold(text.plain, max(width, 1))))
+    # A table on a screen that is too narrow may leave a column no cell at all.
+    ends = list(accumulate(map(len, fold(text.plain, max(width, 1)))))
     pieces = list(text.divide(ends[:-1]))
     for piece in pieces:
         piece.rstrip()

@@ -22,7 +22,7 @@ _COLOURS = {
     Severity.CRITICAL: "red",
     Severity.UNKNOWN: "magenta",
 }
-# the order of Kafka's own tools
+# The order of Kafka's own tools.
 _TABLE = (
     "GROUP",
     "TOPIC",
@@ -35,9 +35,9 @@ _TABLE = (
     "STATUS",
 )
 _READERS = ("CONSUMER-ID", "HOST", "CLIENT-ID")
-# what a narrow screen shows last
+# What a narrow screen shows last.
 _LAST = ("LOG-START-OFFSET", "LOG-END-OFFSET", "CURRENT-OFFSET", "GROUP")
-# shown even when unknown: an unknown lag is a finding
+# Shown even when unknown: an unknown lag is a finding.
 _LAGS = ("LAG", "TIME-LAG", "TOTAL-LAG", "MAX-TIME-LAG", "STATUS")
 
 

@@ -1,5 +1,4 @@
-r"""The two screens of the commands and what is printed there: stdout is data, stderr
-is the rest.
+r"""The two screens of the commands: stdout is data, stderr is the rest.
 
 Everything that is printed passes through here, so that no text can command the
 terminal: an escape is shown as `\x1b` (schemas/printable.py), and `[...]` is text,

@@ -1,7 +1,7 @@
 """The progress of a replay that is followed: bars on a terminal, lines elsewhere."""
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -128,10 +128,26 @@ def figures(scope: ScopeProgress, rate: float | None, *, why: bool = True) -> st
         As `431,204/1,000,000  43%  1,912 rows/s  ETA 4m57s  current 12,001`.
     """
     parts = [f"{scope.done:,}/{scope.total:,}", _share(scope)]
+    parts += _pace(scope, rate)
+    parts += _counts(scope)
+    if not scope.enumerated:
+        parts.append(f"enumerated {scope.sent:,}")
+    if scope.state not in ("running", "done"):
+        parts.append(scope.state)
+    if scope.waiting and why:
+        parts.append(f"waiting: {scope.waiting}")
+    return "  ".join(parts)
+
+
+def _pace(scope: ScopeProgress, rate: float | None) -> Iterator[str]:
     if rate and scope.done and scope.state == "running":
-        parts.append(show_rate(rate if rate < _WHOLE_RATE else round(rate)))
+        yield show_rate(rate if rate < _WHOLE_RATE else round(rate))
+        # A run that waits has no end in sight, whatever its rate was.
         if scope.done < scope.total and not scope.waiting:
-            parts.append(f"ETA {short_duration((scope.total - scope.done) / rate)}")
+            yield f"ETA {short_duration((scope.total - scope.done) / rate)}"
+
+
+def _counts(scope: ScopeProgress) -> Iterator[str]:
     counts = (
         ("gone", scope.gone),
         ("current", scope.current),
@@ -142,14 +158,7 @@ def figures(scope: ScopeProgress, rate: float | None, *, why: bool = True) -> st
     )
     for name, count in counts:
         if count:
-            parts.append(f"{name} {count:,}")
-    if not scope.enumerated:
-        parts.append(f"enumerated {scope.sent:,}")
-    if scope.state not in ("running", "done"):
-        parts.append(scope.state)
-    if scope.waiting and why:
-        parts.append(f"waiting: {scope.waiting}")
-    return "  ".join(parts)
+            yield f"{name} {count:,}"
 
 
 def _share(scope: ScopeProgress) -> str:
