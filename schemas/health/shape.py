@@ -200,7 +200,7 @@ def _publication(shape: Shape, publication: str) -> Iterator[ShapeDifference]:
         yield _missed(
             None, f"publication {publication} leaves out inserts or updates", INIT, published
         )
-    elif not there.through_root and _has_partitions(shape):
+    elif not there.through_root and any(table.kind == "p" for table in shape.tables):
         # An event would name the partition, which no setting knows.
         yield _missed(
             None,
@@ -208,10 +208,6 @@ def _publication(shape: Shape, publication: str) -> Iterator[ShapeDifference]:
             INIT,
             published,
         )
-
-
-def _has_partitions(shape: Shape) -> bool:
-    return any(table.kind == "p" for table in shape.tables)
 
 
 def _slot(shape: Shape, slot: str) -> Iterator[ShapeDifference]:

@@ -94,24 +94,31 @@ def parse(key: bytes | None, value: bytes | None) -> Change | None:
     op = envelope.get("op")
     if op not in _OPS or not isinstance(source, dict):
         raise PoisonEvent("the value is not a Debezium envelope: it has no op and source")
-    schema, table = source.get("schema"), source.get("table")
     # A logical message (pg_logical_emit_message) is about no table.
     if op == "m":
         return Change(TableName("", ""), op, {}, _time(source), _int(source.get("txId")))
-    if not (isinstance(schema, str) and isinstance(table, str) and schema and table):
-        raise PoisonEvent("the envelope's source names no schema and table")
-    row = envelope.get("before" if op == "d" else "after")
-    fields = dict(row) if isinstance(row, dict) else {}
-    if key is not None:
-        fields.update(_payload(_object(key, "key")))
     return Change(
-        TableName(schema, table),
+        _table(source),
         cast("Op", op),
-        fields,
+        _fields(key, envelope.get("before" if op == "d" else "after")),
         _time(source),
         _int(source.get("txId")),
         _origin(op, source),
     )
+
+
+def _table(source: Mapping[str, Any]) -> TableName:
+    schema, table = source.get("schema"), source.get("table")
+    if not (isinstance(schema, str) and isinstance(table, str) and schema and table):
+        raise PoisonEvent("the envelope's source names no schema and table")
+    return TableName(schema, table)
+
+
+def _fields(key: bytes | None, row: object) -> dict[str, Any]:
+    fields = dict(row) if isinstance(row, dict) else {}
+    if key is not None:
+        fields.update(_payload(_object(key, "key")))
+    return fields
 
 
 def _origin(op: str, source: Mapping[str, Any]) -> str | None:

@@ -95,9 +95,8 @@ class EmbeddingsRequest(_Body):
     @field_validator("input", mode="before")
     @classmethod
     def _texts(cls, value: Any) -> Any:
-        """Report what is wrong, and at which place; pydantic would report an error of
-        each of the two forms.
-        """
+        """Report what is wrong, and at which place."""
+        # pydantic would report an error of each of the two forms.
         if isinstance(value, list):
             _check_texts(value)
         elif not isinstance(value, str):

@@ -175,9 +175,7 @@ class _Page:
         return escape(_plain_type(schema))
 
     def _example(self, schema: Schema) -> object:
-        """Return a value that fits; of the required fields only, if the description has
-        no example.
-        """
+        """Return a value that fits; of required fields only, if there is no example."""
         if schema.get("examples"):
             return schema["examples"][0]
         name = _reference(schema)

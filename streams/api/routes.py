@@ -206,10 +206,8 @@ def _answer_errors(app: FastAPI) -> None:
         return problems.answer(request.scope["path"], _invalid(error))
 
     async def plain(request: Request, error: HTTPException) -> Response:
-        # Starlette raises these for a path or a method that does not exist.
-        fix = "see /docs" if error.status_code in (404, 405) else None
-        problem = Problem(error.status_code, str(error.detail).lower(), fix)
-        return problems.answer(request.scope["path"], problem, dict(error.headers or {}))
+        headers = dict(error.headers or {})
+        return problems.answer(request.scope["path"], _plain(error), headers)
 
     async def bug(request: Request, _: Exception) -> Response:
         return problems.answer(
@@ -225,6 +223,12 @@ def _answer_errors(app: FastAPI) -> None:
     }
     for kind, handler in handlers.items():
         app.add_exception_handler(kind, handler)
+
+
+def _plain(error: HTTPException) -> Problem:
+    # Starlette raises these for a path or a method that does not exist.
+    fix = "see /docs" if error.status_code in (404, 405) else None
+    return Problem(error.status_code, str(error.detail).lower(), fix)
 
 
 def _invalid(error: RequestValidationError) -> Problem:

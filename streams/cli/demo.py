@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from schemas import extras
 from streams.cli.formatting import duration
 from streams.cli.screen.output import err, out, styled
+
+if TYPE_CHECKING:
+    from streams.operations.demo import StepLine
 
 
 def demo(
@@ -29,20 +32,22 @@ def demo(
     --keep.
     """
     with extras.needed("`vectrue demo`"):
-        from streams.operations.demo import Demo, StepLine
-
-    def report(line: StepLine) -> None:
-        time = "" if line.seconds is None else duration(line.seconds)
-        out.print(styled("✓", "green"), styled(f"{time:>9}", "cyan"), f" {line.text}")
-        for detail in line.details:
-            out.print(f"             {detail}", style="dim")
-
-    def show(arguments: Sequence[str]) -> None:
-        out.print()
-        out.print(f"$ vectrue {' '.join(arguments)}", style="bold")
+        from streams.operations.demo import Demo
 
     err.print(
         "vectrue demo: real Postgres, Kafka, Debezium and Faust; the first run fetches 61 MB of "
         "jars"
     )
-    Demo(directory, report, show).run(keep=keep)
+    Demo(directory, _report, _show).run(keep=keep)
+
+
+def _report(line: "StepLine") -> None:
+    time = "" if line.seconds is None else duration(line.seconds)
+    out.print(styled("✓", "green"), styled(f"{time:>9}", "cyan"), f" {line.text}")
+    for detail in line.details:
+        out.print(f"             {detail}", style="dim")
+
+
+def _show(arguments: Sequence[str]) -> None:
+    out.print()
+    out.print(f"$ vectrue {' '.join(arguments)}", style="bold")

@@ -41,13 +41,17 @@ def doctor(ctx: typer.Context, output: OutputOption = Format.TABLE) -> None:
         findings = [problem("settings", error.message, error.fix)]
     problems = sum(finding.level is Level.PROBLEM for finding in findings)
     if output is Format.JSON:
-        lines: list[dict[str, Any]] = []
-        for finding in findings:
-            lines.append(finding.to_json())
-        print_json({"findings": lines, "problems": problems})
+        _print_json(findings, problems)
     else:
         _print(findings, problems)
     raise typer.Exit(1 if problems else 0)
+
+
+def _print_json(findings: Sequence[CheckResult], problems: int) -> None:
+    lines: list[dict[str, Any]] = []
+    for finding in findings:
+        lines.append(finding.to_json())
+    print_json({"findings": lines, "problems": problems})
 
 
 def _print(findings: Sequence[CheckResult], problems: int) -> None:

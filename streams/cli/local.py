@@ -1,5 +1,6 @@
-"""`vectrue local`: PostgreSQL, Kafka and Kafka Connect on this machine, without Docker
-or Java.
+"""`vectrue local`: PostgreSQL, Kafka and Kafka Connect on this machine.
+
+It needs neither Docker nor Java.
 
 Hazard: `env` prints the password of the local superuser, because its output is for
 `eval`.

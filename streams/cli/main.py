@@ -12,7 +12,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -93,16 +93,16 @@ def options(
         ctx.obj.listen()
         Watch(_report_wait).start()
 
-    @cache
-    def load() -> "Settings":
-        from schemas.settings import reading
-        from streams.common import logs
+    ctx.obj = cache(partial(_load, config))
 
-        settings = reading.load(config)
-        logs.configure(settings.log)
-        return settings
 
-    ctx.obj = load
+def _load(config: Path | None) -> "Settings":
+    from schemas.settings import reading
+    from streams.common import logs
+
+    settings = reading.load(config)
+    logs.configure(settings.log)
+    return settings
 
 
 def run() -> None:
@@ -132,13 +132,18 @@ def run() -> None:
         code = 0
     # typer makes this code of a KeyboardInterrupt, too.
     if code == _INTERRUPTED:
-        err.print("interrupted")
-        code = interruption.exit_code
-        from connectors.postgres import open_connections
-
-        # Other threads may still run statements.
-        open_connections.cancel()
+        code = _interrupted(interruption)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _interrupted(interruption: Interruption) -> int:
+    err.print("interrupted")
+    code = interruption.exit_code
+    from connectors.postgres import open_connections
+
+    # Other threads may still run statements.
+    open_connections.cancel()
+    return code
 
 
 def require_text(arguments: Sequence[str]) -> None:

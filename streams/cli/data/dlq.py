@@ -93,8 +93,8 @@ def list_(
     entries = _letters(settings, open_session(settings, "dlq")).entries(selection, handled=handled)
     if output is Format.JSON:
         print_json([entry.to_json() for entry in entries])
-        return
-    page.show_entries(entries, wide=output is Format.WIDE)
+    else:
+        page.show_entries(entries, wide=output is Format.WIDE)
 
 
 @app.command()

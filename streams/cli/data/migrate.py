@@ -1,6 +1,6 @@
 """`vectrue migrate`: arguments and printing only; the work is in streams/migration."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Annotated
 
@@ -90,10 +90,7 @@ def plan(
     )
     locks = plan_report.OFFLINE_LOCKS if offline else plan_report.LOCKS
     if output is Format.JSON:
-        steps = []
-        for step, lock, held in locks:
-            steps.append({"step": step, "lock": lock, "held": held})
-        print_json({**made.to_json(), "steps": steps})
+        print_json({**made.to_json(), "steps": _locks_json(locks)})
     else:
         migrate_page.show(made, locks)
     # The plan stands on stdout all the same: it says what to do about them.
@@ -187,11 +184,7 @@ def index(
         return
     gate.require_filled(settings, migration.reader(settings), SystemClock(), found)
     with IndexProgress() as progress:
-        limit = settings.postgres.lock_timeout_seconds
-        # The builder's session is busy with the statement, so another one watches it.
-        watcher = admin(settings, "migrate progress")
-        builder = Builder(admin(settings), watcher, SystemClock(), lock_seconds=limit)
-        built = builder.build(found, progress.show, memory=memory)
+        built = _builder(settings).build(found, progress.show, memory=memory)
     for name in built:
         err.print(f"done: build the index {name}")
     _next(settings, table)
@@ -241,6 +234,20 @@ def finish(ctx: typer.Context, table: TablesOption = None, yes: YesOption = Fals
             "back to the disk"
         )
     _next(settings, None)
+
+
+def _builder(settings: Settings) -> Builder:
+    limit = settings.postgres.lock_timeout_seconds
+    # The builder's session is busy with the statement, so another one watches it.
+    watcher = admin(settings, "migrate progress")
+    return Builder(admin(settings), watcher, SystemClock(), lock_seconds=limit)
+
+
+def _locks_json(locks: Sequence[tuple[str, str, str]]) -> list[dict[str, str]]:
+    steps: list[dict[str, str]] = []
+    for step, lock, held in locks:
+        steps.append({"step": step, "lock": lock, "held": held})
+    return steps
 
 
 def _model(settings: Settings, name: str, dimensions: int, revision: str | None) -> ModelSettings:

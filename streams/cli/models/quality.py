@@ -110,13 +110,17 @@ def export(
     if str(file) == "-":
         print_exactly(text)
         return
+    _write(file, text)
+    err.print(f"{len(lines):,} judged queries of {name} are in {file}")
+
+
+def _write(file: Path, text: str) -> None:
     try:
         file.write_text(text, encoding="utf-8")
     except OSError as error:
         raise VectrueError(
             f"{file} cannot be written ({error.strerror})", fix="choose another path"
         ) from error
-    err.print(f"{len(lines):,} judged queries of {name} are in {file}")
 
 
 def _require_ndcg(runs: Sequence[QualityRun], least: float) -> None:

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from schemas import extras
 from schemas.errors import ConfigurationError
-from schemas.settings.reading import explained
+from schemas.settings.reading import Settings, explained
 from schemas.settings.sections import ServeSettings
 
 
@@ -34,6 +34,11 @@ def serve(
         from streams.api import serve as server
 
     settings = ctx.obj()
+    chosen = _chosen(settings, host, port)
+    raise typer.Exit(server.run(settings.model_copy(update={"serve": chosen})))
+
+
+def _chosen(settings: Settings, host: str | None, port: int | None) -> ServeSettings:
     values = settings.serve.model_dump()
     if host is not None:
         values["host"] = host
@@ -41,7 +46,6 @@ def serve(
         values["port"] = port
     try:
         # Validated again: a host beyond loopback or a wrong port is a setting like any other.
-        chosen = ServeSettings.model_validate(values)
+        return ServeSettings.model_validate(values)
     except ValidationError as error:
         raise ConfigurationError(explained(error), fix="correct --host or --port") from error
-    raise typer.Exit(server.run(settings.model_copy(update={"serve": chosen})))
