@@ -312,10 +312,7 @@ def _published(
 
 def _published_instead(there: PublicationShape, schema: str) -> str:
     """What is published of a schema: a table that was renamed is among these."""
-    others: list[str] = []
-    for other in there.members:
-        if other.schema == schema:
-            others.append(str(other))
+    others = [str(other) for other in there.members if other.schema == schema]
     return f"; of schema {schema} it publishes {', '.join(others)}" if others else ""
 
 
