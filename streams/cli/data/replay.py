@@ -158,7 +158,6 @@ def run(
                     _detached(run_id, output, named)
                     return
                 replay.follow(run_id, progress.show)
-        # Also without a run: that there was nothing to do is an outcome.
         outcome = replay.outcome(run_id, prepared, named)
     except KeyboardInterrupt:
         _leave(run_id, keys)

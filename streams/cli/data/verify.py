@@ -97,10 +97,8 @@ def verify(
     if models is not None:
         with counting_bars() as bars:
             found = checks.deep(found, models, count, draw, bars)
-        # The same seed draws the same rows again.
         report["seed"] = draw
     if repair and not _is_true(found):
-        # JSON is one document on stdout, so what was found first is in the repair only.
         if output is not Format.JSON:
             _print(found, wide=output is Format.WIDE)
         report["repair"] = _plan(found)
