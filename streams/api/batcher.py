@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class _Lane:
+class _Queue:
     """Texts that may share a pass."""
 
     model: Embedder
@@ -65,7 +65,7 @@ class Batcher:
         self._linger = linger if most > 1 else 0.0
         self._most = most
         self._pause = pause
-        self._lanes: dict[_Lane, deque[_Waiting]] = {}
+        self._lanes: dict[_Queue, deque[_Waiting]] = {}
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
         self._running: asyncio.Task[None] | None = None
 
@@ -87,7 +87,7 @@ class Batcher:
         """
         loop, now = asyncio.get_running_loop(), self._clock.monotonic()
         vectors: list[asyncio.Future[Vector]] = []
-        waiting = self._lanes.setdefault(_Lane(model, query), deque())
+        waiting = self._lanes.setdefault(_Queue(model, query), deque())
         for text in texts:
             one = _Waiting(text, now, loop.create_future())
             waiting.append(one)
@@ -123,7 +123,7 @@ class Batcher:
             (result,) = await asyncio.gather(passing, return_exceptions=True)
             _deliver(batch, result)
 
-    def _take(self, lane: _Lane) -> list[_Waiting]:
+    def _take(self, lane: _Queue) -> list[_Waiting]:
         """Return the next texts of a lane without those whose request was given up."""
         # A lane that has texts left goes behind the other lanes.
         waiting = self._lanes.pop(lane)
@@ -148,7 +148,7 @@ class _AsQueries:
         return self._model.encode_queries(texts)
 
 
-def _encode(lane: _Lane, texts: Sequence[str]) -> bisect.Encoded:
+def _encode(lane: _Queue, texts: Sequence[str]) -> bisect.Encoded:
     """Run a pass in the model's thread; a text that the model refuses fails alone."""
     seen: bisect.Encodes = _AsQueries(lane.model) if lane.query else lane.model
     return bisect.encode(seen, texts, lane.model.dimensions)

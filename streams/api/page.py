@@ -51,10 +51,10 @@ def render(description: Schema, base: str) -> str:
         description: OpenAPI 3.1, as FastAPI makes it.
         base: the server's address in curl lines.
     """
-    return _Page(description, base).text()
+    return _Renderer(description, base).text()
 
 
-class _Page:
+class _Renderer:
     """Renders one description."""
 
     def __init__(self, description: Schema, base: str) -> None:

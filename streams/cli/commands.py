@@ -22,7 +22,7 @@ _MARKUP: Literal["markdown"] = "markdown"
 
 
 @dataclass(frozen=True)
-class Entry:
+class LazyCommand:
     """A command and the module it is in.
 
     Attributes:
@@ -39,25 +39,45 @@ class Entry:
 
 
 COMMANDS = {
-    "demo": Entry("demo", "demo", "Show the whole path on a stack of its own, in about a minute."),
-    "local": Entry("local", "app", "Run PostgreSQL, Kafka and Kafka Connect on this machine."),
-    "init": Entry("init", "init", "Set up the database, the topics and the connector."),
-    "doctor": Entry("doctor", "doctor", "Check every precondition and show how to fix what fails."),
-    "worker": Entry("worker", "worker", "Keep the vectors true: follow changes, work off replays."),
-    "status": Entry("data.status", "status", "Count the rows of each table by state."),
-    "lag": Entry("lag", "lag", "Show how far behind each hop is.", command_class="LagCommand"),
-    "replay": Entry("data.replay", "app", "Embed existing rows: all of them, or those in need."),
-    "migrate": Entry("data.migrate", "app", "Move to another model without stopping searches."),
-    "verify": Entry("data.verify", "verify", "Check that every vector is true; exit 1 if not."),
-    "adopt": Entry("data.adopt", "adopt", "Take over vectors that your application made."),
-    "dlq": Entry("data.dlq", "app", "List and redrive dead letters and quarantined rows."),
-    "search": Entry("models.search", "search", "Find the rows nearest to a text."),
-    "compare": Entry("models.compare", "compare", "Compare two models on judged queries."),
-    "serve": Entry("models.serve", "serve", "Answer search, scores and embeddings over HTTP."),
-    "quality": Entry("models.quality", "app", "Measure search quality, and follow it over time."),
-    "score": Entry("models.score", "app", "Score an answer by reference answers."),
-    "model": Entry("models.model", "app", "Show, fetch and check the model."),
-    "config": Entry("config", "app", "Show the settings in force."),
+    "demo": LazyCommand(
+        "demo", "demo", "Show the whole path on a stack of its own, in about a minute."
+    ),
+    "local": LazyCommand(
+        "local", "app", "Run PostgreSQL, Kafka and Kafka Connect on this machine."
+    ),
+    "init": LazyCommand("init", "init", "Set up the database, the topics and the connector."),
+    "doctor": LazyCommand(
+        "doctor", "doctor", "Check every precondition and show how to fix what fails."
+    ),
+    "worker": LazyCommand(
+        "worker", "worker", "Keep the vectors true: follow changes, work off replays."
+    ),
+    "status": LazyCommand("data.status", "status", "Count the rows of each table by state."),
+    "lag": LazyCommand(
+        "lag", "lag", "Show how far behind each hop is.", command_class="LagCommand"
+    ),
+    "replay": LazyCommand(
+        "data.replay", "app", "Embed existing rows: all of them, or those in need."
+    ),
+    "migrate": LazyCommand(
+        "data.migrate", "app", "Move to another model without stopping searches."
+    ),
+    "verify": LazyCommand(
+        "data.verify", "verify", "Check that every vector is true; exit 1 if not."
+    ),
+    "adopt": LazyCommand("data.adopt", "adopt", "Take over vectors that your application made."),
+    "dlq": LazyCommand("data.dlq", "app", "List and redrive dead letters and quarantined rows."),
+    "search": LazyCommand("models.search", "search", "Find the rows nearest to a text."),
+    "compare": LazyCommand("models.compare", "compare", "Compare two models on judged queries."),
+    "serve": LazyCommand(
+        "models.serve", "serve", "Answer search, scores and embeddings over HTTP."
+    ),
+    "quality": LazyCommand(
+        "models.quality", "app", "Measure search quality, and follow it over time."
+    ),
+    "score": LazyCommand("models.score", "app", "Score an answer by reference answers."),
+    "model": LazyCommand("models.model", "app", "Show, fetch and check the model."),
+    "config": LazyCommand("config", "app", "Show the settings in force."),
 }
 
 

@@ -204,7 +204,7 @@ class Keeper:
         return run
 
 
-class _Parts:
+class _Duties:
     """What the duties of a worker's keeper share, in one session."""
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
@@ -258,7 +258,7 @@ def open_keeper(settings: Settings, clock: Clock, role: Literal["live", "replay"
     Raises:
         ConfigurationError: connect.url is not a valid URL.
     """
-    parts = _Parts(settings, clock)
+    parts = _Duties(settings, clock)
     pause = settings.keeper.poll_seconds
     if role == "live":
         tasks = _tasks(settings, parts, clock, parts.replay_works)
@@ -273,7 +273,7 @@ def open_keeper(settings: Settings, clock: Clock, role: Literal["live", "replay"
 
 
 def _tasks(
-    settings: Settings, parts: _Parts, clock: Clock, replay_works: Callable[[], bool]
+    settings: Settings, parts: _Duties, clock: Clock, replay_works: Callable[[], bool]
 ) -> dict[str, Task]:
     prefix, session = settings.kafka.topic_prefix, parts.session
     tables = [table.table for table in settings.tables]

@@ -64,7 +64,7 @@ class Connector(Protocol):
 
 
 @dataclass(slots=True)
-class _Failure:
+class _ConnectorFailure:
     """What happened since the connector last ran for a minute."""
 
     restarts: Counter[str] = field(default_factory=Counter)
@@ -110,7 +110,7 @@ class Restarts:
         self._connect = connect
         self._name = name
         self._clock = clock
-        self._failure: _Failure | None = None
+        self._failure: _ConnectorFailure | None = None
         self._missing_since: float | None = None
         self._is_missing_logged = False
 
@@ -148,7 +148,7 @@ class Restarts:
 
     def _failed(self, reason: str, now: float) -> None:
         kind = kind_of(reason)
-        failure = self._failure = self._failure or _Failure()
+        failure = self._failure = self._failure or _ConnectorFailure()
         # What was left for this reason has been reported already.
         if failure.left == kind or now < failure.restarted + _pause(failure.restarts.total()):
             return

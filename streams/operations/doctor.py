@@ -56,7 +56,9 @@ def examine(settings: Settings, clock: Clock) -> list[CheckResult]:
     broker: BackgroundCall[list[CheckResult] | None] = BackgroundCall(
         lambda: kafka.run(settings, clock)
     )
-    capturing: BackgroundCall[_Connector | None] = BackgroundCall(lambda: _connect(settings, clock))
+    capturing: BackgroundCall[_ConnectorChecks | None] = BackgroundCall(
+        lambda: _connect(settings, clock)
+    )
     model: BackgroundCall[ModelFacts | None] = BackgroundCall(
         lambda: describe_model(settings.model)
     )
@@ -115,7 +117,9 @@ def _migrations(settings: Settings) -> list[CheckResult]:
     return said if found is None else found
 
 
-def _offset(settings: Settings, clock: Clock, connector: "_Connector") -> Iterator[CheckResult]:
+def _offset(
+    settings: Settings, clock: Clock, connector: "_ConnectorChecks"
+) -> Iterator[CheckResult]:
     watched: BackgroundCall[list[CheckResult] | None] = BackgroundCall(
         lambda: _watched(settings, clock)
     )
@@ -141,7 +145,7 @@ def _without_postgres(settings: Settings) -> Iterator[CheckResult]:
         yield unknown(check, why, follows=[needs.POSTGRES])
 
 
-class _Connector:
+class _ConnectorChecks:
     """What Kafka Connect says about the connector."""
 
     def __init__(self, connect: KafkaConnect, settings: Settings) -> None:
@@ -312,10 +316,10 @@ def _moving(settings: Settings) -> list[CheckResult]:
         session.close()
 
 
-def _connect(settings: Settings, clock: Clock) -> _Connector:
+def _connect(settings: Settings, clock: Clock) -> _ConnectorChecks:
     connect = KafkaConnect(settings.connect.url, clock)
     try:
-        return _Connector(connect, settings)
+        return _ConnectorChecks(connect, settings)
     finally:
         connect.close()
 
@@ -336,7 +340,7 @@ def _watched(settings: Settings, clock: Clock) -> list[CheckResult]:
 
 
 def _compared(
-    settings: Settings, connector: _Connector, seen: postgres.Checkup | None
+    settings: Settings, connector: _ConnectorChecks, seen: postgres.Checkup | None
 ) -> Iterable[CheckResult]:
     """Compare the connector with the database: its configuration, and where it stopped."""
     check = f"configuration of {settings.connector}"

@@ -92,13 +92,13 @@ def run(
     connect = KafkaConnect(settings.connect.url, clock)
     try:
         with alone(session):
-            return _Run(settings, session, connect, clock, tell).run(embedder, agree)
+            return _Setup(settings, session, connect, clock, tell).run(embedder, agree)
     finally:
         connect.close()
         session.close()
 
 
-class _Run:
+class _Setup:
     """One run of `init`, which keeps the lines that it has told."""
 
     def __init__(

@@ -72,7 +72,7 @@ class SetupPlan:
 
 
 @dataclass(slots=True)
-class _Parts:
+class _PlanParts:
     """What a plan is put together from."""
 
     notices: list[str]
@@ -120,7 +120,7 @@ def plan(
     session.pin(sessions)
     wanted = target_rules.wanted(settings, session, embedder)
     tables = _examined(session, facts, role, wanted)
-    parts = _Parts(server.notices(facts))
+    parts = _PlanParts(server.notices(facts))
     parts.notices += meaning.changes(session, prefix, sessions)
     for examined in tables:
         parts.notices += examined.notices
@@ -143,7 +143,7 @@ def plan(
 
 
 def _add_lines(
-    parts: _Parts,
+    parts: _PlanParts,
     settings: Settings,
     session: Session,
     facts: Server,
@@ -182,7 +182,7 @@ def bookkeeping(settings: Settings, session: Session) -> list[Statement]:
     embedder = open_model(settings.model)
     wanted = target_rules.wanted(settings, session, embedder)
     tables = _examined(session, facts, role, wanted)
-    parts = _Parts([])
+    parts = _PlanParts([])
     _add_bookkeeping(parts, settings, session, facts, embedder, tables)
     parts.add(*_grants(settings, session, facts, tables, schema_changes=True))
     return parts.statements
@@ -238,7 +238,7 @@ def _leaving(settings: Settings, session: Session, agree: Agree) -> list[VectorC
 
 
 def _add_bookkeeping(
-    parts: _Parts,
+    parts: _PlanParts,
     settings: Settings,
     session: Session,
     facts: Server,
@@ -287,7 +287,7 @@ def _grants(
 
 
 def _add_looks(
-    parts: _Parts, settings: Settings, session: Session, tables: Sequence[Examined]
+    parts: _PlanParts, settings: Settings, session: Session, tables: Sequence[Examined]
 ) -> None:
     names = [examined.target.table for examined in tables]
     published = joined.published(session, settings.postgres.publication)
@@ -297,7 +297,7 @@ def _add_looks(
 
 
 def _add_capture(
-    parts: _Parts,
+    parts: _PlanParts,
     settings: Settings,
     session: Session,
     facts: Server,

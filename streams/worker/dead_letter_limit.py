@@ -35,7 +35,7 @@ class _Bucket:
 
 
 @dataclass
-class _Topic:
+class _TopicCounts:
     """Counts of one topic, over the window and in a row."""
 
     buckets: deque[_Bucket] = field(default_factory=deque)
@@ -63,7 +63,7 @@ class DeadLetterLimit:
     def __init__(self, settings: DeadLetterSettings) -> None:
         """Set the limits; 0 means no limit."""
         self._settings = settings
-        self._topics: dict[str, _Topic] = {}
+        self._topics: dict[str, _TopicCounts] = {}
 
     def judge(self, events: Iterable[tuple[str, str | None]], now: float) -> None:
         """Count events in the order in which they came.
@@ -78,12 +78,12 @@ class DeadLetterLimit:
                 or acknowledged.
         """
         for topic, reason in events:
-            seen = self._topics.setdefault(topic, _Topic())
+            seen = self._topics.setdefault(topic, _TopicCounts())
             seen.count(reason is not None, now, self._settings.window_seconds)
             if reason is not None:
                 self._check(topic, seen, reason)
 
-    def _check(self, topic: str, seen: _Topic, reason: str) -> None:
+    def _check(self, topic: str, seen: _TopicCounts, reason: str) -> None:
         limits = self._settings
         if 0 < limits.most_in_a_row < seen.in_a_row:
             self._trip(topic, f"{seen.in_a_row} events in a row", "most_in_a_row", reason)

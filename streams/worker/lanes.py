@@ -77,7 +77,7 @@ class ReplayLane(Lane):
         self.chunks.renew(targets)
 
 
-class _Shapes(Shapes):
+class _LaneShapes(Shapes):
     """The watcher as the lanes know it; the outbox takes changed keys too."""
 
     def __init__(self, watcher: TargetWatcher, outbox: KafkaOutbox) -> None:
@@ -130,7 +130,7 @@ def open_live(settings: Settings) -> LiveLane:
         origin=settings.postgres.origin,
         dead_letter_limit=limit,
         outdated=watcher.has_moved,
-        shapes=_Shapes(watcher, outbox),
+        shapes=_LaneShapes(watcher, outbox),
     )
     return LiveLane(
         targets=targets,
@@ -172,7 +172,7 @@ def open_replay(settings: Settings) -> ReplayLane:
         retry=retry,
         settings=settings,
         outdated=watcher.has_moved,
-        shapes=_Shapes(watcher, outbox),
+        shapes=_LaneShapes(watcher, outbox),
     )
     chunks.give_way_to(LiveWatch(settings, KafkaOffsets(settings, clock), clock).latest)
     return ReplayLane(

@@ -53,7 +53,7 @@ Defer = Callable[[Work, Sequence[Key], Collection[Key]], None]
 
 
 @dataclass
-class _Attempt:
+class _PartOutcome:
     """What became of some rows in one read and write."""
 
     left: dict[Key, None]
@@ -153,9 +153,9 @@ class LiveRows:
                 return left
             self._clock.wait(_PAUSE_SECONDS)
 
-    def _attempt(self, work: Work, keys: Sequence[Key]) -> _Attempt:
+    def _attempt(self, work: Work, keys: Sequence[Key]) -> _PartOutcome:
         """Read and write once."""
-        attempt = _Attempt(dict.fromkeys(keys))
+        attempt = _PartOutcome(dict.fromkeys(keys))
         until = self._settler.part_ends()
         try:
             for some, reading in self._settler.read(work.target, keys):
@@ -178,7 +178,7 @@ class LiveRows:
         work: Work,
         keys: Sequence[Key],
         reading: Reading | PoisonEvent,
-        attempt: _Attempt,
+        attempt: _PartOutcome,
         until: float,
     ) -> list[Key]:
         """Settle the rows of one read; return those that the part did not come to."""
@@ -203,7 +203,7 @@ class LiveRows:
         now = self._clock.monotonic()
         self._closed_until[target] = now + self._settings.defer_seconds
 
-    def _unreadable(self, work: Work, key: Key, reason: PoisonEvent, attempt: _Attempt) -> None:
+    def _unreadable(self, work: Work, key: Key, reason: PoisonEvent, attempt: _PartOutcome) -> None:
         """Decide about a row that cannot be read: early, bad, or for quarantine."""
         target, hint = work.target, work.hints[key]
         if hint.txids and self._may_become_readable(target, key, hint):
@@ -236,7 +236,7 @@ class LiveRows:
         work: Work,
         ready: set[Key],
         reading: Reading,
-        attempt: _Attempt,
+        attempt: _PartOutcome,
         until: float,
     ) -> list[Key]:
         """Embed and write as many rows as the part comes to; return those left."""

@@ -16,7 +16,7 @@ from streams.worker.settle import EncodedTexts, Findings, RowSettler
 
 
 @dataclass
-class Look:
+class ChunkRows:
     """What became of the next keys of a chunk, as far as the part came to them."""
 
     keys: Sequence[Key]
@@ -58,7 +58,7 @@ class ReplayRows:
         """Begin with a chunk: forget the texts of the one before."""
         self._known = EncodedTexts()
 
-    def look(self, target: Target, keys: Sequence[Key], *, force: bool) -> Look:
+    def look(self, target: Target, keys: Sequence[Key], *, force: bool) -> ChunkRows:
         """Read rows, and embed what differs, for as long as a part may take.
 
         Args:
@@ -72,7 +72,7 @@ class ReplayRows:
         Raises:
             TransientError: a service stayed away.
         """
-        look = Look(keys)
+        look = ChunkRows(keys)
         until = self._settler.part_ends()
         come_to = 0
         for some, reading in self._settler.read(target, keys):
@@ -97,7 +97,7 @@ class ReplayRows:
         target: Target,
         keys: Sequence[Key],
         reading: Reading,
-        look: Look,
+        look: ChunkRows,
         *,
         until: float,
         force: bool,

@@ -27,7 +27,7 @@ _COMFORTABLE = 32
 
 
 @dataclass(frozen=True)
-class _Layout:
+class _GridLayout:
     """What fits: columns, the cells of each, and the headings that were left out."""
 
     columns: Sequence[GridColumn]
@@ -37,7 +37,7 @@ class _Layout:
 
 
 @dataclass(frozen=True)
-class _Attempt:
+class _Trial:
     """A layout to try.
 
     Attributes:
@@ -113,7 +113,7 @@ class Grid:
                 shown.append(column)
         return shown
 
-    def _fit(self, shown: Sequence[GridColumn], width: int) -> _Layout | None:
+    def _fit(self, shown: Sequence[GridColumn], width: int) -> _GridLayout | None:
         """Return the best layout that fits; None where only blocks do."""
         for attempt in self._attempts(shown):
             least = [self._least(column, attempt) for column in attempt.columns]
@@ -128,7 +128,7 @@ class Grid:
         columns: Sequence[GridColumn],
         least: Sequence[int],
         spare: int,
-    ) -> _Layout:
+    ) -> _GridLayout:
         most = []
         for low, column in zip(least, columns, strict=True):
             most.append(max(low, column.widest))
@@ -138,27 +138,27 @@ class Grid:
             if column not in columns:
                 left_out = zeros if column.heading in self._zeros else hidden
                 left_out.append(column.heading)
-        return _Layout(columns, _shared(least, most, spare), zeros, hidden)
+        return _GridLayout(columns, _shared(least, most, spare), zeros, hidden)
 
-    def _attempts(self, shown: Sequence[GridColumn]) -> Iterator[_Attempt]:
+    def _attempts(self, shown: Sequence[GridColumn]) -> Iterator[_Trial]:
         """Yield the layouts to try, best first."""
-        yield _Attempt(shown, None, fold_headings=False)
-        yield _Attempt(shown, None, fold_headings=True)
+        yield _Trial(shown, None, fold_headings=False)
+        yield _Trial(shown, None, fold_headings=True)
         some = list(shown)
         if not self._wide:
             some = [column for column in shown if not self._is_zero(column)]
-            yield _Attempt(some, None, fold_headings=True)
-        yield _Attempt(some, _COMFORTABLE, fold_headings=True)
+            yield _Trial(some, None, fold_headings=True)
+        yield _Trial(some, _COMFORTABLE, fold_headings=True)
         if not self._wide:
             for heading in self._last:
                 some = [column for column in some if column.heading != heading]
-                yield _Attempt(some, _COMFORTABLE, fold_headings=True)
-        yield _Attempt(some, NARROWEST, fold_headings=True)
+                yield _Trial(some, _COMFORTABLE, fold_headings=True)
+        yield _Trial(some, NARROWEST, fold_headings=True)
 
     def _is_zero(self, column: GridColumn) -> bool:
         return column.heading in self._zeros and column.is_only("0")
 
-    def _least(self, column: GridColumn, attempt: _Attempt) -> int:
+    def _least(self, column: GridColumn, attempt: _Trial) -> int:
         """Return the fewest cells that a column may have in an attempt."""
         heading = column.heading_word if attempt.fold_headings else cell_len(column.heading)
         is_whole = column.heading in self._whole or column.is_figures
@@ -186,7 +186,7 @@ def _shared(least: Sequence[int], most: Sequence[int], spare: int) -> list[int]:
     return widths
 
 
-def _lines(layout: _Layout) -> Iterator[Text]:
+def _lines(layout: _GridLayout) -> Iterator[Text]:
     """Yield the lines of a table that fits."""
     heads = []
     for column, width in zip(layout.columns, layout.widths, strict=True):
@@ -202,7 +202,7 @@ def _lines(layout: _Layout) -> Iterator[Text]:
         yield from _rows(layout, cells)
 
 
-def _rows(layout: _Layout, cells: Sequence[Sequence[Text]]) -> Iterator[Text]:
+def _rows(layout: _GridLayout, cells: Sequence[Sequence[Text]]) -> Iterator[Text]:
     """Yield the lines of one row, from the pieces of each of its cells."""
     for number in range(_height(cells)):
         row = line("")

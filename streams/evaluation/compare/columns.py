@@ -40,7 +40,7 @@ _SAMPLE = 256
 
 
 @dataclass(frozen=True, slots=True)
-class _Column:
+class _ComparedColumn:
     """One column.
 
     Attributes:
@@ -112,7 +112,7 @@ def _session(settings: Settings, way: str) -> closing[Session]:
 
 def _measure(
     settings: Settings,
-    columns: tuple[_Column, _Column],
+    columns: tuple[_ComparedColumn, _ComparedColumn],
     judged: Judged,
     sessions: _Sessions,
     running: ExitStack,
@@ -125,7 +125,10 @@ def _measure(
     texts = list(ranking.texts(sessions.exact, columns[0].target, _SAMPLE).values())
     seconds = encode(pair, texts, settings.replay.micro_batch, tell)
     ways, notes = _ways(columns, pair, sessions)
-    asked = (_Side(pair[0], columns[0], ways, clock), _Side(pair[1], columns[1], ways, clock))
+    asked = (
+        _ColumnSide(pair[0], columns[0], ways, clock),
+        _ColumnSide(pair[1], columns[1], ways, clock),
+    )
     answers = compare.ask_both(asked, judged.queries, clock, tell)
     sides: list[Side] = []
     for number, column in enumerate(columns):
@@ -137,7 +140,7 @@ def _measure(
 
 
 def _opened(
-    pair: Sequence[ModelProcess], columns: Sequence[_Column], tell: Progress
+    pair: Sequence[ModelProcess], columns: Sequence[_ComparedColumn], tell: Progress
 ) -> list[LoadedModel]:
     """Load the models of the columns, and refuse one that did not make their vectors."""
     opened: list[LoadedModel] = []
@@ -175,7 +178,7 @@ def _under_way(settings: Settings, session: Session, table: str | None) -> Colum
 
 def _columns(
     settings: Settings, session: Session, made: ColumnMigration, table: str | None
-) -> tuple[_Column, _Column]:
+) -> tuple[_ComparedColumn, _ComparedColumn]:
     chosen = choose_table(settings, table)
     info = catalog.inspect(session, made.table)
     beside = made.beside or made.column
@@ -185,7 +188,9 @@ def _columns(
     else:
         old, new = beside, made.column
 
-    def one(column: str, model: str | None, dimensions: int, opening: Mapping[str, Any]) -> _Column:
+    def one(
+        column: str, model: str | None, dimensions: int, opening: Mapping[str, Any]
+    ) -> _ComparedColumn:
         target = catalog.target_of(
             info,
             chosen.model_copy(update={"column": column}),
@@ -199,7 +204,7 @@ def _columns(
         for index in twins.read(session, info.oid, [column]):
             if index.valid and index.definition.method in ("hnsw", "ivfflat"):
                 usable[index.name] = index.bytes
-        return _Column(target, named, ranking.searchable(session, target), usable)
+        return _ComparedColumn(target, named, ranking.searchable(session, target), usable)
 
     return (
         one(old, made.from_model, made.from_dimensions, made.from_settings),
@@ -208,7 +213,7 @@ def _columns(
 
 
 def _ways(
-    columns: tuple[_Column, _Column], pair: list[ModelProcess], sessions: _Sessions
+    columns: tuple[_ComparedColumn, _ComparedColumn], pair: list[ModelProcess], sessions: _Sessions
 ) -> tuple[dict[str, Session], list[str]]:
     """Return the sessions by way of searching, and notes for the reader."""
     notes: list[str] = []
@@ -246,11 +251,15 @@ def _require_unmoved(session: Session, made: ColumnMigration) -> None:
         )
 
 
-class _Side:
+class _ColumnSide:
     """A column and its model's process, asked as one side."""
 
     def __init__(
-        self, process: ModelProcess, column: _Column, ways: Mapping[str, Session], clock: Clock
+        self,
+        process: ModelProcess,
+        column: _ComparedColumn,
+        ways: Mapping[str, Session],
+        clock: Clock,
     ) -> None:
         self._process = process
         self._target = column.target
@@ -269,7 +278,7 @@ class _Side:
 
 
 def _side(
-    column: _Column,
+    column: _ComparedColumn,
     opened: LoadedModel,
     memory_peak: int | None,
     encoding: Encoding,

@@ -274,6 +274,16 @@ def test_a_package_lists_its_modules(package: str) -> None:
     assert not unnamed, f"{package}/__init__.py does not name {', '.join(sorted(unnamed))}"
 
 
+def test_a_class_name_means_one_thing() -> None:
+    """No two classes of the product have the same name, an underscore in front aside."""
+    places: dict[str, list[str]] = {}
+    for path in modules(*PRODUCT):
+        for node in tree(path).body:
+            if isinstance(node, ast.ClassDef):
+                places.setdefault(node.name.lstrip("_"), []).append(str(path))
+    assert {name: where for name, where in places.items() if len(where) > 1} == {}
+
+
 def test_one_module_reads_the_environment() -> None:
     """`os.environ` is read in schemas/settings/reading.py and nowhere else in what is
     shipped.
