@@ -23,7 +23,7 @@ from connectors.local.machine.locks import locked
 from connectors.local.machine.parts import Part, PartName
 from connectors.local.machine.properties import SecondListener
 from connectors.local.machine.state import StackState, StateFile
-from connectors.local.services import jars, java, postgres
+from connectors.local.services import jars, java, postgres, postgres_programs
 from connectors.ports import Clock
 from schemas.errors import ConfigurationError, VectrueError
 
@@ -108,6 +108,7 @@ class LocalStack:
         fetched: jars.OnProgress = lambda _arrived, _all: None,
         *,
         secure: bool = False,
+        postgres: str | None = None,
     ) -> Endpoints:
         """Start the parts that do not run, and return when every part answers.
 
@@ -120,16 +121,20 @@ class LocalStack:
                 missing ones.
             secure: whether a new stack has TLS, passwords and access control. An
                 existing one stays as it is.
+            postgres: which PostgreSQL a new stack runs: a bundled major version, or the
+                folder of an installation; 18 if None. An existing one stays as it is.
 
         Raises:
             ConfigurationError: a port of the stack is in use; a package is missing; DIR
-                cannot be used; a secure stack is wanted and that in DIR is not secure.
+                cannot be used; a secure stack or another PostgreSQL is wanted than the
+                one in DIR.
             VectrueError: a part died or never answered, with the end of its log; a jar
                 cannot be fetched.
         """
         with self._turn(report):
-            state = self._state_file.read() or self._new(secure)
+            state = self._state_file.read() or self._new(secure, postgres)
             self._require(state, secure)
+            self._require_postgres(state, postgres)
             missing = self._lifecycle.not_running(self._lifecycle.parts(state))
             if not missing:
                 report(f"already running in {self.directory}")
@@ -328,11 +333,26 @@ class LocalStack:
         if state.secure:
             certificates.make(self.directory, self._clock)
 
-    def _new(self, secure: bool) -> StackState:
+    def _require_postgres(self, state: StackState, wanted: str | None) -> None:
+        if wanted is None:
+            return
+        runs = postgres_programs.Programs(state.postgres or postgres_programs.DEFAULT)
+        if postgres_programs.choose(wanted) == runs:
+            return
+        option = f" --dir {shlex.quote(str(self.directory))}"
+        raise ConfigurationError(
+            f"the stack in {self.directory} runs PostgreSQL {runs.chosen}, and a stack stays "
+            "what it is",
+            fix=f"choose another --dir, or delete its data with `vectrue local reset{option}`",
+        )
+
+    def _new(self, secure: bool, postgres: str | None = None) -> StackState:
+        chosen = postgres_programs.choose(postgres)
         # A stack whose folder was deleted while it ran would keep its data and its
         # process.
         self._lifecycle.end_all(_silent)
         state = StackState.new(secured.USERS if secure else ())
+        state = replace(state, postgres=chosen.chosen)
         user = account.for_postgres(self.directory / "postgres" / "data")
         if not account.can_enter(self.directory, user):
             _delete(account.outside_home(self.directory))

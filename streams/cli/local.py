@@ -48,6 +48,14 @@ def up(
             "--secure", help="a new stack with TLS, passwords and access control everywhere"
         ),
     ] = False,
+    postgres: Annotated[
+        str | None,
+        typer.Option(
+            "--postgres",
+            metavar="VERSION|FOLDER",
+            help="PostgreSQL of a new stack: 18 or 16, or the folder of an installation",
+        ),
+    ] = None,
 ) -> None:
     """Start the stack, or the stopped parts of it, and return when every part answers."""
     stack = _stack(directory)
@@ -61,7 +69,7 @@ def up(
             if not err.is_terminal and (arrived % 20 == 0 or arrived == total):
                 err.print(f"fetched {arrived} of {total} jars")
 
-        stack.up(err.print, fetched, secure=secure)
+        stack.up(err.print, fetched, secure=secure, postgres=postgres)
     option = _option(directory)
     err.print(f'use it: eval "$(vectrue local env{option})"; stop it: vectrue local down{option}')
 

@@ -15,7 +15,9 @@ from connectors.local.machine import account, processes
 from connectors.local.machine.parts import StackContext
 from connectors.local.machine.state import StackState, StateFile
 from connectors.local.services.postgres import Postgres, local_dsn, psql
+from connectors.local.services.postgres_programs import DEFAULT, Programs
 from schemas.settings.reading import child_environment
+from tests.support.own_postgres import shared_postgres
 from tests.support.waiting import until
 
 _STOP_SECONDS = 20.0
@@ -24,7 +26,7 @@ _STOP_SECONDS = 20.0
 @contextmanager
 def second_server(directory: Path) -> Iterator[str]:
     """Start one; yields a superuser's connection string to its database `postgres`."""
-    state, clock = StackState.new(), SystemClock()
+    state, clock = replace(StackState.new(), postgres=shared_postgres()), SystemClock()
     (directory / "logs").mkdir(parents=True)
     home = directory / "postgres"
     if not account.can_enter(directory, account.for_postgres(home / "data")):
@@ -51,7 +53,8 @@ def bring(source: str, target: str) -> None:
     """
     copying, environment = _program("pg_dump", source)
     dump = subprocess.run(copying, env=environment, capture_output=True, check=True).stdout
-    restoring, environment = psql(target, ["-X", "-q", "-v", "ON_ERROR_STOP=1"])
+    restoring, environment = _program("psql", target)
+    restoring += ["-X", "-q", "-v", "ON_ERROR_STOP=1"]
     done = subprocess.run(restoring, env=environment, input=dump, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()
 
@@ -62,5 +65,7 @@ def database(dsn: str, name: str) -> str:
 
 
 def _program(name: str, dsn: str) -> tuple[list[str], dict[str, str]]:
-    command, environment = psql(dsn, [])
-    return [str(Path(command[0]).with_name(name))], child_environment(**environment)
+    _, environment = psql(dsn, [])
+    # a newer pg_dump writes settings that an older server does not know
+    folder = Programs(shared_postgres() or DEFAULT).folder
+    return [str(folder / name)], child_environment(**environment)

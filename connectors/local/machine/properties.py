@@ -26,6 +26,16 @@ POSTGRES: Final[Mapping[str, str]] = {
     "log_timezone": "UTC",
 }
 
+
+def postgres(major: int) -> dict[str, str]:
+    """The settings that this major version knows."""
+    settings = dict(POSTGRES)
+    # Since PostgreSQL 18. Before it, max_replication_slots is the limit of origins too.
+    if major < 18:
+        del settings["max_active_replication_origins"]
+    return settings
+
+
 BROKER: Final[Mapping[str, str]] = {
     "process.roles": "broker,controller",
     "node.id": "1",

