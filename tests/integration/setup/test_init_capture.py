@@ -154,7 +154,7 @@ def test_a_publication_that_was_dropped_takes_its_slot_along(workplace: Workplac
     workplace.execute("DROP PUBLICATION vectrue")
     workplace.execute("INSERT INTO questions (question) VALUES ('lost')")
     report = setup(workplace.settings)
-    assert any("made anew" in notice and "replay run" in notice for notice in report.notices)
+    assert any("is created again" in notice and "replay run" in notice for notice in report.notices)
     workplace.execute("INSERT INTO questions (question) VALUES ('after')")
     assert events(workplace.settings, "public.questions", 1)[0].key(["id"]) == ("2",)
 
