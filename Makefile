@@ -5,6 +5,7 @@ BIN    := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 SEED   ?= 0
 FAULTS ?= 60
+VERSIONS ?= 16,17,18
 
 # Tools of a release, which nothing else needs.
 TWINE     := twine==7.0.0
@@ -15,10 +16,10 @@ export PYTHONDONTWRITEBYTECODE :=
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.vectrue/bytecode
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test unit lint floors bench soak mutants lock dist sbom clean
+.PHONY: help env demo test unit lint floors bench soak mutants test-versions lock dist sbom clean
 
 help: ## print this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 env: ## create the virtual environment from requirements.lock (done by the others when needed)
 	@scripts/environment.sh
@@ -51,6 +52,9 @@ bench: env ## latency and throughput, printed as ratios measured side by side
 soak: env ## random faults for a while, then an independent check (FAULTS=60 SEED=0)
 	$(BIN)/python -m tests.soak --faults $(FAULTS) --seed $(SEED)
 
+test-versions: env ## the core of the integration tests on each PostgreSQL that the README claims (VERSIONS=16,17,18)
+	$(BIN)/python -m tests.versions --versions $(VERSIONS)
+
 mutants: env ## break a copy of the code in known ways, one by one: the tests must notice each
 	$(BIN)/python -m tests.mutants
 
@@ -72,5 +76,5 @@ sbom: env ## a CycloneDX list of all dependencies, with their hashes, in sbom/
 
 clean: ## stop the local stack, remove it and the environment
 	@[ ! -x $(BIN)/vectrue ] || $(BIN)/vectrue local reset --yes
-	@[ ! -x $(BIN)/vectrue ] || for name in demo test bench soak fault mutants; do $(BIN)/vectrue local reset --yes --dir .vectrue/$$name; done
+	@[ ! -x $(BIN)/vectrue ] || for name in demo test bench soak fault mutants versions/16 versions/17 versions/18; do $(BIN)/vectrue local reset --yes --dir .vectrue/$$name; done
 	rm -rf $(VENV) .vectrue dist sbom .mypy_cache .ruff_cache .pytest_cache

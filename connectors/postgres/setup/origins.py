@@ -25,7 +25,8 @@ from schemas.settings.reading import Settings
 COUNT: Final = 8
 """Replication origins that `init` creates, one for each worker that writes at a time.
 
-An origin belongs to one session; max_active_replication_origins is 10 by default.
+An origin belongs to one session; max_active_replication_origins is 10 by default, and so is
+max_replication_slots, which is the limit of both before PostgreSQL 18.
 """
 
 FILTER: Final = ("slot.stream.params", "origin=none")
