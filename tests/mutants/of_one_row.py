@@ -141,7 +141,7 @@ _OF_A_VECTOR = (
     ),
     Defect(
         "a text that a trigger changed in our own write taken for embedded",
-        "connectors/postgres/rows/meddled.py",
+        "connectors/postgres/rows/trigger_changes.py",
         "            if not same_text:\n",
         "            if False:\n",
         (f"{TRUE}::test_a_trigger_that_changes_the_text_in_our_update_is_followed",),

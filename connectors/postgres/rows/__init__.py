@@ -4,7 +4,7 @@ store            read rows, write vectors (Store and Ledger)
 compare_and_set  the rows of one transaction: lock, compare and set, what triggers did
 stages           temporary tables from which an UPDATE takes its vectors
 own_writes       transactions under a replication origin of ours
-meddled          what triggers made of the rows of a write
+trigger_changes  what triggers made of the rows of a write
 copy             the binary image of COPY
 keys             keys as parameters of queries
 table_refusals   which row of a write the table itself refuses

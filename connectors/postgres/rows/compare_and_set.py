@@ -17,8 +17,8 @@ from psycopg2.extensions import cursor as Cursor
 from connectors.postgres import queries
 from connectors.postgres.rows import copy, other_rows, table_refusals, wanted
 from connectors.postgres.rows.keys import key_arrays
-from connectors.postgres.rows.meddled import Meddled
 from connectors.postgres.rows.stages import Stages
+from connectors.postgres.rows.trigger_changes import TriggerChanges
 from schemas.errors import TargetMismatch
 from schemas.rows.document import Refusal, Update, Vector, WriteOutcome, Written
 from schemas.rows.table import Key
@@ -44,7 +44,7 @@ class RowWrite:
         self._stages = stages
         self._target = target
         self._updates = updates
-        self._meddled = Meddled()
+        self._trigger_changes = TriggerChanges()
         self._refused: table_refusals.Refused = {}
         keys = self._keys(range(len(updates)))
         self.outcome = WriteOutcome(dict.fromkeys(keys, Written.LOCKED))
@@ -67,14 +67,14 @@ class RowWrite:
         written = self._write(mine)
         self._note_outcome(mine, written)
         reasons = self._reasons()
-        if self._meddled.vectors:
-            self._in_halves(self._disown, sorted(self._meddled.vectors))
-            reasons.update(dict.fromkeys(self._meddled.vectors, _OTHER_VECTOR))
+        if self._trigger_changes.vectors:
+            self._in_halves(self._disown, sorted(self._trigger_changes.vectors))
+            reasons.update(dict.fromkeys(self._trigger_changes.vectors, _OTHER_VECTOR))
         self._refuse(reasons)
         if written:
             done = key_arrays(self._keys(written))
             self._cursor.execute(queries.for_target("release_rows", self._target), done)
-        if mine - written - self._meddled.texts.keys() - self._meddled.vectors:
+        if mine - written - self._trigger_changes.texts.keys() - self._trigger_changes.vectors:
             self._check_target()
 
     def _lock(self) -> set[int]:
@@ -92,7 +92,7 @@ class RowWrite:
             chosen.append(i)
         written = set(self._in_halves(self._set, vectors))
         written.update(self._in_halves(self._clear, clears))
-        return written - self._meddled.texts.keys() - self._meddled.vectors
+        return written - self._trigger_changes.texts.keys() - self._trigger_changes.vectors
 
     def _in_halves(self, work: table_refusals.Work, chosen: Sequence[int]) -> list[int]:
         return table_refusals.in_halves(
@@ -108,7 +108,7 @@ class RowWrite:
         for i in mine - self._refused.keys():
             result = Written.WRITTEN if i in written else Written.CHANGED
             self.outcome[self._updates[i].key] = result
-        for i, hash_ in self._meddled.texts.items():
+        for i, hash_ in self._trigger_changes.texts.items():
             key = self._updates[i].key
             self.outcome[key] = Written.AGAIN
             self.outcome.given[key] = hash_
@@ -157,8 +157,8 @@ class RowWrite:
     def _compared(self, parameters: dict[str, object]) -> list[int]:
         """Return the positions that the UPDATE wrote; note what triggers made of them."""
         written = self._positions()
-        self._cursor.execute(queries.for_target("meddled", self._target), parameters)
-        self._meddled.note(self._cursor.fetchall(), written)
+        self._cursor.execute(queries.for_target("trigger_changes", self._target), parameters)
+        self._trigger_changes.note(self._cursor.fetchall(), written)
         return written
 
     def _disown(self, chosen: Sequence[int]) -> list[int]:

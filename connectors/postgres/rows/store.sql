@@ -94,7 +94,7 @@ WHERE {key_match}
     )
 RETURNING our_asked.our_ord
 
--- name: meddled
+-- name: trigger_changes
 -- What BEFORE and AFTER triggers of the table made of rows just written: whether text and vector are as asked, and the hash of
 -- the text now. A NULL hash asks for no text, a NULL digest for no vector. A table without such triggers is not read.
 SELECT our_asked.our_ord,

@@ -17,10 +17,10 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from types import FrameType
 
 from connectors.clock import SystemClock
-from connectors.postgres import open_connections
 
 # Windows has no SIGHUP.
 _SIGNALS = tuple(
@@ -48,10 +48,15 @@ class Interruption:
         self._clock = SystemClock()
         self._heard = threading.Event()
         self._taken: set[int] = set()
+        self._cancel_statements: Callable[[], object] = lambda: None
         self.signal: int | None = None
 
     def listen(self) -> None:
         """Let a signal end the command in good order from now on."""
+        # The driver is not imported by --help, which does not listen.
+        from connectors.postgres import open_connections
+
+        self._cancel_statements = open_connections.cancel
         read, write = os.pipe()
         os.set_blocking(write, False)
         # Python runs no handler while a statement runs; the descriptor is written at once.
@@ -92,7 +97,7 @@ class Interruption:
         pause = _FIRST_SECONDS
         while not self._heard.wait(pause):
             # Again and again: the main thread may begin another statement meanwhile.
-            open_connections.cancel()
+            self._cancel_statements()
             pause = _AGAIN_SECONDS
             if self._clock.monotonic() > deadline:
                 _leave(number)

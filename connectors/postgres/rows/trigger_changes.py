@@ -1,11 +1,11 @@
-"""What triggers of the table made of the rows of a write (meddled in rows/store.sql)."""
+"""What triggers of the table made of the rows of a write (trigger_changes in rows/store.sql)."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 
 @dataclass
-class Meddled:
+class TriggerChanges:
     """Rows that a trigger changed in the write itself.
 
     Attributes:
@@ -20,7 +20,7 @@ class Meddled:
     def note(
         self, lines: Iterable[tuple[int, bool, bool, memoryview | None]], written: Collection[int]
     ) -> None:
-        """Add what the query `meddled` found.
+        """Add what the query `trigger_changes` found.
 
         Args:
             lines: position, whether text and vector are as asked, hash of the text.
