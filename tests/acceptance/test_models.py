@@ -20,6 +20,7 @@ from streams.search import score
 from streams.search.search import Search
 from tests.conftest import MakeWorkplace
 from tests.support.models import build_xlm_roberta, minilm_folder
+from tests.support.root import ROOT
 from tests.support.workplace import CREATE_QUESTIONS, Workplace
 
 pytestmark = pytest.mark.stack
@@ -133,7 +134,7 @@ def test_thresholds_are_calibrated_for_the_model(tmp_path: Path) -> None:
     """
     settings = load(model={"name": "multilingual-e5-small", "dimensions": 384})
     model = open_model(settings.model)
-    file = Path(interview.__file__).parent / "graded.jsonl"
+    file = ROOT / "examples" / "interview" / "graded.jsonl"
     pairs = read_pairs(file.read_text(encoding="utf-8").splitlines(), name=file.name)
     found = calibrate.calibrate(pairs, model, score.thresholds(settings, model.record.name))
     assert found.current < 0.5
