@@ -19,7 +19,7 @@ from connectors.postgres import statement
 from connectors.postgres.audit import coverage, textless
 from connectors.postgres.checks import trust
 from connectors.postgres.session import Session
-from connectors.postgres.setup import installation
+from connectors.postgres.setup import installation, meaning
 from schemas.errors import ConfigurationError
 from schemas.reports.coverage import Coverage
 from schemas.settings.reading import Settings
@@ -145,6 +145,7 @@ class _Setup:
         # Last: an `init` that is interrupted has not set up what these lines say.
         database = start_capture.database(settings, session)
         self._execute(installation.registration(session, settings, database))
+        self._execute(meaning.registration(session, settings))
         notices += self._hazards(planned)
         return reported(session, settings, planned, self._changed, notices)
 
