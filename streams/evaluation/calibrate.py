@@ -85,8 +85,8 @@ class Calibration:
     def verdict(self) -> str:
         """One sentence on how far to trust the thresholds."""
         right = (
-            f"{self.accuracy:.0%} of unseen pairs are graded as the person did "
-            f"({self.chance:.0%} by always saying the commonest grade)"
+            f"{100 * self.accuracy:.0f} % of unseen pairs are graded as the person did "
+            f"({100 * self.chance:.0f} % by always saying the commonest grade)"
         )
         if self.good.high >= self.excellent.low:
             return (

@@ -178,7 +178,7 @@ def test_one_text_instead_of_a_list(settings: ModelSettings) -> None:
     """A string is a sequence of strings too, and would be embedded letter by letter."""
     with pytest.raises(TypeError, match="encode takes a list of texts"):
         _wrapped(_Model()).encode("글자 하나하나")
-    with pytest.raises(ValueError, match="batch_size is 0"):
+    with pytest.raises(ValueError, match="batch_size must be at least 1, not 0"):
         _wrapped(_Model()).encode(["글"], batch_size=0)
 
 

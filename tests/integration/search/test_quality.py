@@ -151,8 +151,8 @@ def test_the_command_judges_now(place: Workplace) -> None:
     assert place.value("SELECT count(*) FROM vectrue.quality_runs") == 1
     for lines, words in (
         ({"query": "a", "relevant": [99]}, "none of the rows"),
-        ({"query": "a", "relevant": ["x"]}, "no key of public.questions"),
-        ({"query": "a", "relevant": [["1", "2"]]}, "no key of public.questions"),
+        ({"query": "a", "relevant": ["x"]}, "not a key of public.questions"),
+        ({"query": "a", "relevant": [["1", "2"]]}, "not a key of public.questions"),
     ):
         other.write_text(json.dumps(lines) + "\n")
         refused = place.vectrue("quality", "-q", str(other), check=False)
