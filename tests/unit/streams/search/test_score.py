@@ -129,7 +129,7 @@ def test_grades_that_are_apart_are_told_apart() -> None:
     assert np.cos(np.deg2rad(50)) < found.thresholds.good < np.cos(np.deg2rad(40))
     assert found.confusion == ((12, 0, 0), (0, 12, 0), (0, 0, 12))
     assert found.good.low <= found.thresholds.good <= found.good.high < found.excellent.low
-    assert found.verdict.startswith("the two thresholds are apart; 100%")
+    assert found.verdict.startswith("the two thresholds are apart; 100 %")
     assert re.fullmatch(
         r'\[score\.grades\."twin"\]\ngood = 0\.\d{4}\nexcellent = 0\.\d{4}', found.settings
     )
