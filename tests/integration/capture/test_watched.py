@@ -187,7 +187,7 @@ def test_a_table_swapped_by_renames_is_named_and_looked_at(make_workplace: MakeW
     until(lambda: asked(place) == ["public.questions"], what="the table to be looked at again")
     place.vectrue("init")
     assert sentences(place) == []
-    until(lambda: "is there again" in place.log("live"), what="the worker to see it")
+    until(lambda: "is as configured again" in place.log("live"), what="the worker to see it")
     place.execute("UPDATE questions SET question = 'z' WHERE id = 1")
     place.wait_current()
     assert worker.poll() is None

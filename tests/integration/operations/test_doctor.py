@@ -315,5 +315,5 @@ def test_every_error_about_lengths_is_that_sentence(ready: Workplace) -> None:
         "UPDATE questions SET embedding = '[1,2]'",
         "SELECT '[1,2]'::vector <=> '[1]'::vector",
     ):
-        with pytest.raises(WrongLength, match="vectrue doctor names the column"):
+        with pytest.raises(WrongLength, match="vectrue doctor`, which names the column"):
             place.execute(statement)

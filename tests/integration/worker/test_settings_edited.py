@@ -114,7 +114,7 @@ def test_workers_take_a_table_by_themselves_when_init_has_set_it_up(ready: Workp
         lambda: place.execute("SELECT embedding IS NOT NULL FROM extra") == [(True,)],
         what="the new table's vector",
     )
-    assert "and with the settings file as it is now" in place.log("all")
+    assert ", and with the edited settings file" in place.log("all")
     place.with_settings(tables=before)
     place.write_config()
     said(
