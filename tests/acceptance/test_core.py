@@ -24,7 +24,7 @@ NEEDED = {
     ("local", "status"): "local",
     ("demo",): "local",
     ("compare", "lexical", "multilingual-e5-small", "-q", "queries.jsonl"): "report",
-    ("quality", "run"): "report",
+    ("quality",): "report",
 }
 """Commands that do not work in the core, and the extra that each of them names."""
 
