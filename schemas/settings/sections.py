@@ -2,7 +2,6 @@
 
 from schemas.settings.services import ConnectSettings, KafkaSettings, PostgresSettings
 from schemas.settings.serving import (
-    MOST_INPUTS,
     GradeSettings,
     QualitySettings,
     ScoreSettings,
@@ -28,7 +27,6 @@ from schemas.settings.workers import (
 __all__ = [
     "LOW_MEMORY_TEXTS",
     "LOW_MEMORY_TOKENS",
-    "MOST_INPUTS",
     "CanarySettings",
     "ConnectSettings",
     "DeadLetterSettings",

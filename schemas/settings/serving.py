@@ -56,12 +56,6 @@ class ScoreSettings(Section):
     )
 
 
-MOST_INPUTS = 10_000
-"""Texts in a request for embeddings, whatever is set: more are refused before one of
-them is looked at.
-"""
-
-
 class ServeSettings(Section):
     """The HTTP server."""
 
@@ -91,9 +85,6 @@ class ServeSettings(Section):
         30.0, gt=0, description="a request that takes longer is answered 504"
     )
     max_body_bytes: int = Field(1_048_576, ge=1024, description="a larger request is answered 413")
-    max_inputs: int = Field(
-        2048, ge=1, le=MOST_INPUTS, description="most texts in a request for embeddings"
-    )
     database_connections: int = Field(
         4, ge=1, le=64, description="connections to Postgres, a thread each"
     )

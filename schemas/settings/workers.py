@@ -68,14 +68,6 @@ class KeeperSettings(Section):
     restart_connector: bool = Field(
         True, description="restart a connector or task that failed; false: only report it"
     )
-    restart_attempts: int = Field(
-        3,
-        ge=1,
-        description=(
-            "restarts after which a failure that comes back for the same reason is "
-            "left and reported"
-        ),
-    )
     poll_seconds: float = Field(
         5.0, gt=0, description="how often the connector's state and the looks asked for are read"
     )
@@ -120,11 +112,10 @@ class DeadLetterSettings(Section):
         0.5,
         ge=0,
         le=1,
-        description="share of bad events in a topic above which a worker stops; 0: no limit",
-    )
-    window_seconds: float = Field(60.0, gt=0, description="time over which that share is taken")
-    least_events: int = Field(
-        200, ge=1, description="events of a topic in that time before the share counts"
+        description=(
+            "share of bad events in a topic above which a worker stops, of at least 200 within a "
+            "minute; 0: no limit"
+        ),
     )
     max_record_bytes: int = Field(
         8_388_608,

@@ -21,7 +21,6 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from schemas.reports.search import MOST_HITS, SearchRequest
-from schemas.settings.sections import MOST_INPUTS
 
 # Not \S: OpenAPI's patterns are those of JavaScript, which does not agree with Python
 # about what white space is. This excludes both kinds.
@@ -53,6 +52,10 @@ KeyText = Annotated[str, Field(pattern=r"^[^\x00]*$", max_length=10_000)]
 # Most characters of a query: what a model of 8,192 tokens can read of English text.
 _MOST_QUERY = 32_768
 _MOST_TABLES = 1_000
+MOST_INPUTS = 2_048
+"""Texts in a request for embeddings, as OpenAI's: more are refused before one of them is
+looked at.
+"""
 
 
 class _Body(BaseModel):

@@ -185,14 +185,7 @@ class Engine:
         Raises:
             Problem: the model is not served, or cannot do what is asked.
         """
-        texts, most = request.texts, self._settings.serve.max_inputs
-        if len(texts) > most:
-            raise Problem(
-                400,
-                f"{len(texts)} texts are more than serve.max_inputs ({most})",
-                "send fewer at a time",
-                param="input",
-            )
+        texts = request.texts
         model = await self._catalog.named(request.model)
         if request.dimensions not in (None, model.dimensions):
             raise Problem(

@@ -1,7 +1,7 @@
 """Restarts of a connector that failed.
 
 The first failure is often the last effect of a database that went away. A failure that
-comes back for the same reason is left after `keeper.restart_attempts` restarts, and
+comes back for the same reason is left after three restarts, and
 reported. Another reason has restarts of its own, and a connector that ran for a minute
 has recovered. Pauses grow with all restarts, so that two reasons that alternate do not
 make an endless loop. A reason that says that a service is away is never left: the
@@ -33,6 +33,8 @@ _SOUND_SECONDS = 60.0
 """A connector that has run for this long has recovered; what comes after is a new
 failure.
 """
+_MOST_RESTARTS = 3
+"""For the same reason."""
 _MISSING_SECONDS = 30.0
 """After its start, Connect does not know its connectors for a moment."""
 # Positions in the log, ids in hex, and all other numbers.
@@ -99,7 +101,7 @@ class Restarts:
         """Join the parts.
 
         Args:
-            settings: how often to restart.
+            settings: whether to restart.
             connect: Kafka Connect.
             name: of the connector.
             clock: tells the time.
@@ -153,7 +155,7 @@ class Restarts:
         if failure.left == kind or now < failure.restarted + _pause(failure.restarts.total()):
             return
         attempts = failure.restarts[kind]
-        is_hopeless = attempts >= self._settings.restart_attempts and not is_away(reason)
+        is_hopeless = attempts >= _MOST_RESTARTS and not is_away(reason)
         failure.left = kind if is_hopeless or not self._settings.restart_connector else None
         metrics.CONNECTOR_LEFT.labels(self._name).set(0 if failure.left is None else 1)
         if failure.left is not None:

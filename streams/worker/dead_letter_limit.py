@@ -18,6 +18,9 @@ from dataclasses import dataclass, field
 from schemas.errors import DeadLetterLimitReached
 from schemas.settings.sections import DeadLetterSettings
 
+_WINDOW_SECONDS = 60.0
+_LEAST_EVENTS = 200
+"""Events in the window before the share counts: two bad ones of three are no flood."""
 _BUCKETS = 60
 """Parts of the window that are forgotten together: memory stays bounded at any rate of
 events.
@@ -43,12 +46,12 @@ class _TopicCounts:
     bad: int = 0
     in_a_row: int = 0
 
-    def count(self, is_bad: bool, now: float, window: float) -> None:
-        while self.buckets and self.buckets[0].start <= now - window:
+    def count(self, is_bad: bool, now: float) -> None:
+        while self.buckets and self.buckets[0].start <= now - _WINDOW_SECONDS:
             old = self.buckets.popleft()
             self.events -= old.events
             self.bad -= old.bad
-        if not self.buckets or now - self.buckets[-1].start >= window / _BUCKETS:
+        if not self.buckets or now - self.buckets[-1].start >= _WINDOW_SECONDS / _BUCKETS:
             self.buckets.append(_Bucket(now))
         self.buckets[-1].events += 1
         self.buckets[-1].bad += is_bad
@@ -79,7 +82,7 @@ class DeadLetterLimit:
         """
         for topic, reason in events:
             seen = self._topics.setdefault(topic, _TopicCounts())
-            seen.count(reason is not None, now, self._settings.window_seconds)
+            seen.count(reason is not None, now)
             if reason is not None:
                 self._check(topic, seen, reason)
 
@@ -87,10 +90,10 @@ class DeadLetterLimit:
         limits = self._settings
         if 0 < limits.most_in_a_row < seen.in_a_row:
             self._trip(topic, f"{seen.in_a_row} events in a row", "most_in_a_row", reason)
-        if not limits.most_share or seen.events < limits.least_events:
+        if not limits.most_share or seen.events < _LEAST_EVENTS:
             return
         if seen.bad > limits.most_share * seen.events:
-            counts = f"{seen.bad} of {seen.events} events within {limits.window_seconds:g} s"
+            counts = f"{seen.bad} of {seen.events} events within {_WINDOW_SECONDS:g} s"
             self._trip(topic, counts, "most_share", reason)
 
     def _trip(self, topic: str, counts: str, setting: str, reason: str) -> None:

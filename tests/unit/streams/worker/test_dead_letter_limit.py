@@ -40,7 +40,7 @@ def test_a_share_trips_it_only_from_enough_events_on() -> None:
 
 def test_the_window_forgets() -> None:
     """What happened a window ago does not count."""
-    dead_letter_limit = DeadLetterLimit(DeadLetterSettings(most_in_a_row=0, window_seconds=60))
+    dead_letter_limit = DeadLetterLimit(DeadLetterSettings(most_in_a_row=0))
     dead_letter_limit.judge([BAD] * 150, now=0.0)
     dead_letter_limit.judge([GOOD] * 300 + [BAD] * 100, now=61.0)
 
