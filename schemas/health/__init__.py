@@ -11,7 +11,7 @@ shape         what is there of everything configured, and what of it differs
 canary        the canary's records, and the rule of what is said when it does not
               come back
 severity      how bad a finding of `lag` is
-surprises     what happened to topics and group, told from their figures and notes
+anomalies     what happened to topics and group, told from their figures and notes
 lag_report    the worst hop in words; monitoring plugin lines
 metrics       every metric, once
 blocker       the session that holds what we wait for, in words

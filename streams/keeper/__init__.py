@@ -3,7 +3,7 @@
 keeper        the duties in turn, in a thread of each worker
 reconcile     rows that stay stale are sent through replay
 restarts      a connector that failed is restarted, or left and reported
-heal          sends stale rows: as a replay run, or to the live lane
+stale_rows    sends them: as a replay run, or to the live lane
 looks         tables whose changes may have been missed, looked at once
 log_watch     whether the connector's offset is one of this database's log
 table_marks   tables whose storage or publication changed are looked at

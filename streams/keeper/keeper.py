@@ -45,11 +45,11 @@ from schemas.settings.reading import Settings
 from streams.common import targets as target_rules
 from streams.common.too_large import Explainer
 from streams.keeper.differences import Differences, looking
-from streams.keeper.heal import Healer
 from streams.keeper.log_watch import LogWatch
 from streams.keeper.looks import Looks
 from streams.keeper.reconcile import Reconcile
 from streams.keeper.restarts import Restarts
+from streams.keeper.stale_rows import StaleRowSender
 from streams.keeper.table_marks import Marks
 from streams.replay.run import Replay
 
@@ -279,7 +279,7 @@ def _tasks(
     tables = [table.table for table in settings.tables]
     connect = KafkaConnect(settings.connect.url, clock)
     explain = Explainer(settings).explain
-    healer = Healer(parts.send, parts.outbox, replay_works, clock.now)
+    sender = StaleRowSender(parts.send, parts.outbox, replay_works, clock.now)
     asked = LookStore(session, prefix)
     marks = TableMarkStore(session, prefix, settings.postgres.publication)
     still = settings.keeper.stale_seconds
@@ -288,5 +288,5 @@ def _tasks(
         "log": LogWatch(settings, session, connect),
         "connector": Restarts(settings.keeper, connect, settings.connector, clock, explain),
         "marks": Marks(marks, tables, parts.rewritten, parts.ask),
-        "looks": Looks(parts.store, asked, parts.targets, healer, clock, still),
+        "looks": Looks(parts.store, asked, parts.targets, sender, clock, still),
     }

@@ -74,7 +74,7 @@ class LookDatabase(Protocol):
         ...
 
 
-class Heal(Protocol):
+class SendStale(Protocol):
     """Sends the stale rows of one table. May raise VectrueError."""
 
     def __call__(self, stale: Stale, run: UnderWay | None, *, still: bool) -> str | None:
@@ -109,7 +109,7 @@ class Looks:
         database: LookDatabase,
         asked: PendingLooks,
         targets: Callable[[], Sequence[Target]],
-        heal: Heal,
+        send_stale: SendStale,
         clock: Clock,
         still_seconds: float,
     ) -> None:
@@ -119,7 +119,7 @@ class Looks:
             database: the rows and the runs.
             asked: the looks.
             targets: the columns as the database wants them now.
-            heal: sends stale rows.
+            send_stale: sends stale rows.
             clock: tells the time.
             still_seconds: how long a run of the keeper may not move before it is sent
                 again.
@@ -127,7 +127,7 @@ class Looks:
         self._database = database
         self._asked = asked
         self._targets = targets
-        self._heal = heal
+        self._send_stale = send_stale
         self._clock = clock
         self._still_seconds = still_seconds
         self._not_before: dict[TableName, float] = {}
@@ -182,7 +182,7 @@ class Looks:
             return
         rows = _count(stale)
         run = self._database.under_way(look.table)
-        sent = self._heal(stale, run, still=self._is_still(look.table, run))
+        sent = self._send_stale(stale, run, still=self._is_still(look.table, run))
         if sent is not None:
             log.warning(
                 "all rows were looked at: stale ones are sent", rows=rows, sent=sent, **told

@@ -24,7 +24,7 @@ from schemas.rows.document import Document, WriteOutcome
 from schemas.rows.table import Key
 from schemas.rows.target import Target
 from streams.worker.settle import EncodedTexts
-from streams.worker.watches.misfits import Misfits
+from streams.worker.watches.mismatched_keys import MismatchedKeys
 
 log = structlog.get_logger()
 
@@ -76,7 +76,7 @@ class Batch:
         self.failures: dict[str, Failure] = {}
         """Bad events, by position; they are moved together when the good ones are done.
         """
-        self.misfits = Misfits()
+        self.mismatched_keys = MismatchedKeys()
         self.ambiguous = False
         """Whether a key of the batch stood for several rows. Each was written with the
         vector of its own text.
@@ -92,12 +92,12 @@ class Batch:
     @property
     def is_doubtful(self) -> bool:
         """Whether it may have to be done again, once the tables were looked at."""
-        return bool(self.failures or self.misfits.found or self.ambiguous)
+        return bool(self.failures or self.mismatched_keys.found or self.ambiguous)
 
     def begin(self) -> None:
         """Forget what was found: the batch is done (again) from its events."""
         self.failures.clear()
-        self.misfits.found.clear()
+        self.mismatched_keys.found.clear()
         self.ambiguous = False
 
     def fail(self, record: Record, reason: PoisonEvent, stage: str) -> None:

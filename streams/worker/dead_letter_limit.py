@@ -20,7 +20,7 @@ from schemas.settings.sections import DeadLetterSettings
 
 _WINDOW_SECONDS = 60.0
 _LEAST_EVENTS = 200
-"""Events in the window before the share counts: two bad ones of three are no flood."""
+"""Events in the window before the share counts: of three events two are bad by chance."""
 _BUCKETS = 60
 """Parts of the window that are forgotten together: memory stays bounded at any rate of
 events.

@@ -156,7 +156,7 @@ class Sync:
                 adaptation.renew()
             if not batch.is_doubtful or renewals == self._renewals:
                 break
-        for failure in batch.misfits.place(self._shapes, self._retry):
+        for failure in batch.mismatched_keys.place(self._shapes, self._retry):
             batch.failures.setdefault(failure.record.position, failure)
         self._dead_letter(batch)
         metrics.LAST_PROGRESS.labels("live").set(self._clock.now().timestamp())
@@ -226,7 +226,7 @@ class Sync:
                 key = key_text.for_postgres(event.key(columns), target.key)
             except PoisonEvent as reason:
                 txids = () if event.txid is None else (event.txid,)
-                batch.misfits.add(Failure(record, reason, "decode"), target, txids)
+                batch.mismatched_keys.add(Failure(record, reason, "decode"), target, txids)
                 continue
             hint = hints.setdefault(target, {}).setdefault(key, Hint())
             hint.note(record, event)

@@ -219,7 +219,7 @@ class LiveRows:
         else:
             txids = hint.txids.union(hint.deferral.txids if hint.deferral else ())
             for record in hint.records:
-                work.batch.misfits.add(Failure(record, reason, "read"), target, txids)
+                work.batch.mismatched_keys.add(Failure(record, reason, "read"), target, txids)
 
     def _may_become_readable(self, target: Target, key: Key, hint: Hint) -> bool:
         """Whether a transaction of its events may still change its text or its key's

@@ -117,7 +117,7 @@ _OF_WHAT_WAS_MISSED = (
         "streams/worker/process.py",
         "    watch.begin()\n",
         "",
-        ("tests/fault/test_kafka_surprises.py::test_what_happened_while_no_worker_ran",),
+        ("tests/fault/test_kafka_anomalies.py::test_what_happened_while_no_worker_ran",),
     ),
     Defect(
         "offsets of a topic that was made again, kept",

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from connectors.postgres import locks, queries
 from connectors.postgres.session import Session
-from schemas.health.surprises import Noted, Place
+from schemas.health.anomalies import Noted, Place
 
 
 class TopicNotes:

@@ -14,7 +14,7 @@ from typing import Protocol
 import structlog
 
 from schemas.errors import VectrueError
-from schemas.health.surprises import Gap, Place
+from schemas.health.anomalies import Gap, Place
 from schemas.messages.record import Record
 
 log = structlog.get_logger()

@@ -9,7 +9,7 @@ from connectors.ports import Clock
 from connectors.postgres.health.topic_notes import TopicNotes
 from connectors.postgres.ledger import looks
 from connectors.postgres.session import Session, limit_waits
-from schemas.health.surprises import Surprise
+from schemas.health.anomalies import Anomaly
 from schemas.rows.target import Target
 from schemas.settings.reading import Settings
 from streams.replay.run import Replay
@@ -67,11 +67,11 @@ def open_watch(
 
 
 def _look(settings: Settings, session: Session) -> Respond:
-    def respond(surprise: Surprise) -> str:
-        tables = tables_of(settings, surprise.topic)
+    def respond(anomaly: Anomaly) -> str:
+        tables = tables_of(settings, anomaly.topic)
         if not tables:
             return "nothing: no rows travel through it"
-        looks.ask(session, settings.kafka.topic_prefix, tables, surprise.what)
+        looks.ask(session, settings.kafka.topic_prefix, tables, anomaly.what)
         names = ", ".join(str(table) for table in tables)
         return f"all rows of {names} will be looked at"
 
@@ -81,7 +81,7 @@ def _look(settings: Settings, session: Session) -> Respond:
 def _send_again(
     settings: Settings, session: Session, targets: Sequence[Target], clock: Clock
 ) -> Respond:
-    def respond(_: Surprise) -> str:
+    def respond(_: Anomaly) -> str:
         runs = Replay(settings, session, KafkaOutbox(settings, targets), clock).send_again()
         return f"chunks of {len(runs)} replay runs were sent again"
 

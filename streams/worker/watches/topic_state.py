@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from schemas.health import surprises
+from schemas.health import anomalies
+from schemas.health.anomalies import Anomaly, Noted, Place
 from schemas.health.lag import GroupLag, PartitionLag
-from schemas.health.surprises import Noted, Place, Surprise
 
 
 class GroupOffsets(Protocol):
@@ -57,10 +57,10 @@ class TopicState:
         ids = self.ids.items()
         return {topic: topic_id for topic, topic_id in ids if topic_id is not None}
 
-    def surprises(self) -> list[Surprise]:
+    def anomalies(self) -> list[Anomaly]:
         """Find what happened to the topics since they were noted."""
-        found: list[Surprise] = []
+        found: list[Anomaly] = []
         for topic, topic_id in self.existing.items():
             noted = self.noted.get(topic)
-            found += surprises.of_topic(topic, topic_id, self.rows(topic), noted)
+            found += anomalies.of_topic(topic, topic_id, self.rows(topic), noted)
         return found

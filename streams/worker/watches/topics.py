@@ -1,7 +1,7 @@
 """Watches the topics and the group of a worker.
 
 It looks before the worker consumes, and then every few seconds in a thread. What it
-finds (`schemas.health.surprises`) is logged, and the tables are looked at whose events
+finds (`schemas.health.anomalies`) is logged, and the tables are looked at whose events
 may have been missed. Of the replay topic, the chunks are sent again. Offsets that mean
 nothing any more are set to the start of the log.
 
@@ -10,7 +10,7 @@ Hazards:
   offsets, then note.
 - No topic is created here. A missing one is reported until `vectrue init` has created
   it; Connect keeps its events meanwhile.
-- Kafka or Postgres that is away is not a surprise.
+- Kafka or Postgres that is away is not an anomaly.
 """
 
 import threading
@@ -21,9 +21,9 @@ import structlog
 
 from connectors.ports import Clock
 from schemas.errors import EXIT_RESTART, ConfigurationError, Stopping, TransientError, VectrueError
-from schemas.health import surprises
+from schemas.health import anomalies
+from schemas.health.anomalies import Anomaly, Place
 from schemas.health.lag import GroupLag, PartitionLag
-from schemas.health.surprises import Place, Surprise
 from schemas.rows.table import TableName
 from schemas.settings.reading import Settings
 from streams.worker.watches.positions import HandledPositions
@@ -46,7 +46,7 @@ group.
 Leave = Callable[[int, str], None]
 
 
-Respond = Callable[[Surprise], str]
+Respond = Callable[[Anomaly], str]
 """Repairs what may have been missed; returns what it did, in words. May raise
 VectrueError.
 """
@@ -151,25 +151,25 @@ class TopicWatch:
         """
         seen = self._look()
         self._report_missing(seen)
-        found = seen.surprises()
-        for surprise in found:
-            self._repair(surprise)
+        found = seen.anomalies()
+        for anomaly in found:
+            self._repair(anomaly)
         cause = self._cause_to_leave(seen, found)
         # Kafka lets offsets be set only while no member consumes: at the next start.
         if cause is not None:
             return f"{cause}: its offsets mean nothing any more"
-        self._judge_gaps(seen, {surprise.topic for surprise in found})
+        self._judge_gaps(seen, {anomaly.topic for anomaly in found})
         for topic in seen.existing:
             self._remember(seen, topic)
         self._positions.begin(self._ids, self._reached(seen))
         return self._unheld_for_long(seen, client_id)
 
-    def _cause_to_leave(self, seen: TopicState, found: Sequence[Surprise]) -> str | None:
-        for surprise in found:
-            if surprise.forget:
-                return surprise.what
+    def _cause_to_leave(self, seen: TopicState, found: Sequence[Anomaly]) -> str | None:
+        for anomaly in found:
+            if anomaly.forget:
+                return anomaly.what
         for topic, topic_id in seen.existing.items():
-            if surprises.is_another(topic_id, self._ids.get(topic, "")):
+            if anomalies.is_another(topic_id, self._ids.get(topic, "")):
                 return f"topic {topic} was deleted and made again"
         return None
 
@@ -180,11 +180,11 @@ class TopicWatch:
             return f"another worker of group {self._group} is starting"
         try:
             seen = self._look()
-            found = seen.surprises()
+            found = seen.anomalies()
             # Looks first, then offsets, then notes: what is cut short is found again.
-            for surprise in found:
-                self._repair(surprise)
-            forgotten = {surprise.topic for surprise in found if surprise.forget}
+            for anomaly in found:
+                self._repair(anomaly)
+            forgotten = {anomaly.topic for anomaly in found if anomaly.forget}
             starts = self._starts(seen, forgotten)
             if starts:
                 # Kafka lets offsets be set only while no member consumes.
@@ -221,17 +221,17 @@ class TopicWatch:
         # After the broker: an older note would make its commit look like a stranger's.
         return TopicState(ids, group, self._notes.noted(self._topics))
 
-    def _repair(self, surprise: Surprise) -> None:
-        done = self._respond(surprise)
+    def _repair(self, anomaly: Anomaly) -> None:
+        done = self._respond(anomaly)
         log.warning(
-            "events may have been missed", topic=surprise.topic, reason=surprise.what, done=done
+            "events may have been missed", topic=anomaly.topic, reason=anomaly.what, done=done
         )
 
     def _remember(self, seen: TopicState, topic: str, *, forgotten: bool = False) -> None:
         reached: dict[int, int | None] = {}
         for row in seen.rows(topic):
             if row.error is None and row.partition is not None:
-                handled = row.log_start_offset if forgotten else surprises.handled(row)
+                handled = row.log_start_offset if forgotten else anomalies.handled(row)
                 reached[row.partition] = handled
         before = seen.noted.get(topic)
         topic_id = seen.ids[topic] or ""
@@ -242,7 +242,7 @@ class TopicWatch:
         """Return up to where each partition was handled or had expired, by any worker."""
         found: dict[Place, int] = {}
         for row in seen.group.partitions:
-            offset = None if row.partition is None else surprises.handled(row)
+            offset = None if row.partition is None else anomalies.handled(row)
             if row.partition is None or offset is None:
                 continue
             noted = seen.noted.get(row.topic)
@@ -263,9 +263,9 @@ class TopicWatch:
         for row in seen.group.partitions:
             starts[row.topic, row.partition or 0] = row.log_start_offset
         for gap in self._positions.gaps():
-            surprise = surprises.of_gap(gap, starts.get(gap.place))
-            if surprise is not None and surprise.topic not in known:
-                self._repair(surprise)
+            anomaly = anomalies.of_gap(gap, starts.get(gap.place))
+            if anomaly is not None and anomaly.topic not in known:
+                self._repair(anomaly)
 
     def _report_missing(self, seen: TopicState) -> None:
         missing = seen.ids.keys() - seen.existing.keys()

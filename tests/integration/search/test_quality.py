@@ -241,12 +241,8 @@ def test_it_is_known_whether_an_index_was_used(place: Workplace) -> None:
     # three rows are sorted sooner than an index is read
     place.execute("SET enable_sort = off")
     try:
-        # Rows were updated on their page before: PostgreSQL leaves such an index out until
-        # no transaction of any database is older than it (pg_index.indcheckxmin).
-        until(
-            lambda: search.uses_index(place.session, target, 10),
-            what="the planner to take the index",
-        )
+        # Over updated rows it is left out while a transaction is older (indcheckxmin).
+        until(lambda: search.uses_index(place.session, target, 10), what="the planner to take it")
     finally:
         place.execute("RESET enable_sort")
         place.execute("DROP INDEX nearest")

@@ -17,9 +17,9 @@ from schemas.errors import TableLocked, TransientError
 from schemas.health.witness import Look
 from schemas.rows.table import Key, TableName
 from schemas.rows.target import KeyColumn, Target
-from streams.keeper import heal
-from streams.keeper.heal import Healer
+from streams.keeper import stale_rows
 from streams.keeper.looks import Looks
+from streams.keeper.stale_rows import StaleRowSender
 from streams.keeper.table_marks import REASON, Marks
 
 TABLE, OTHER = TableName("public", "questions"), TableName("public", "answers")
@@ -45,10 +45,10 @@ class Bench:
     replay_works: bool = True
 
     def __post_init__(self) -> None:
-        self.healer = Healer(
+        self.sender = StaleRowSender(
             self.send, lambda _: self.outbox, lambda: self.replay_works, self.clock.now
         )
-        self.looks = Looks(self, self, lambda: [TARGET, ANSWERS], self.healer, self.clock, 60.0)
+        self.looks = Looks(self, self, lambda: [TARGET, ANSWERS], self.sender, self.clock, 60.0)
 
     def ask(self, *tables: TableName) -> None:
         self.asked |= dict.fromkeys(tables, self.clock.now())
@@ -143,11 +143,11 @@ def test_without_a_replay_worker_the_live_lane_takes_a_few_rows(bench: Bench) ->
     entered as a run.
     """
     bench.replay_works = False
-    bench.rows = {TABLE: {(str(i),): STALE for i in range(heal.FEW)}}
+    bench.rows = {TABLE: {(str(i),): STALE for i in range(stale_rows.FEW)}}
     bench.runs = {TABLE: UnderWay(RUN, resumable=False, done=0)}
     bench.ask(TABLE)
     bench.passes(5)
-    assert (bench.sent, bench.asked, len(bench.outbox.deferred)) == ([], {}, heal.FEW)
+    assert (bench.sent, bench.asked, len(bench.outbox.deferred)) == ([], {}, stale_rows.FEW)
     assert all(row.deferral.txids == () for row in bench.outbox.deferred)
     assert not bench.outbox.chunks
     bench.runs.clear()
@@ -155,7 +155,7 @@ def test_without_a_replay_worker_the_live_lane_takes_a_few_rows(bench: Bench) ->
     bench.ask(TABLE)
     with capture_logs() as log:
         bench.passes(5)
-    assert (bench.sent, bench.asked, len(bench.outbox.deferred)) == ([TABLE], {}, heal.FEW)
+    assert (bench.sent, bench.asked, len(bench.outbox.deferred)) == ([TABLE], {}, stale_rows.FEW)
     assert any("start a replay worker" in line["event"] for line in log)
 
 

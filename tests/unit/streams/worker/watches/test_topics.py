@@ -9,8 +9,8 @@ import pytest
 
 from connectors.twins.memory import MemoryClock
 from schemas.errors import TransientError
+from schemas.health.anomalies import Anomaly, Noted, Place
 from schemas.health.lag import GroupLag, Member, PartitionLag
-from schemas.health.surprises import Noted, Place, Surprise
 from schemas.messages.record import Record
 from schemas.settings.reading import Settings
 from streams.worker.watches.positions import HandledPositions
@@ -85,10 +85,10 @@ class World:
             known.topic_id, {**known.handled, **{p: offset for (_, p), offset in offsets.items()}}
         )
 
-    def respond(self, surprise: Surprise) -> str:
+    def respond(self, anomaly: Anomaly) -> str:
         if self.fails:
             raise TransientError("away")
-        self.done.append(surprise.what)
+        self.done.append(anomaly.what)
         return "looked at"
 
     def lock(self) -> Callable[[], None] | None:

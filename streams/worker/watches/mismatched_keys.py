@@ -21,7 +21,7 @@ _REASON = "an event came whose key is not one of the table's as it is now"
 
 
 @dataclass(frozen=True, slots=True)
-class Misfit:
+class MismatchedKey:
     """An event or deferred row whose key does not fit."""
 
     failure: Failure
@@ -31,15 +31,15 @@ class Misfit:
 
 
 @dataclass
-class Misfits:
-    """The misfits of a batch, by position."""
+class MismatchedKeys:
+    """The mismatched keys of a batch, by position."""
 
-    found: dict[str, Misfit] = field(default_factory=dict)
+    found: dict[str, MismatchedKey] = field(default_factory=dict)
 
     def add(self, failure: Failure, target: Target, txids: Iterable[int]) -> None:
-        """Keep a misfit; the first of a position counts."""
-        misfit = Misfit(failure, target, frozenset(txids))
-        self.found.setdefault(failure.record.position, misfit)
+        """Keep a mismatched key; the first of a position counts."""
+        mismatched = MismatchedKey(failure, target, frozenset(txids))
+        self.found.setdefault(failure.record.position, mismatched)
 
     def place(self, shapes: Shapes, retry: RetryPolicy) -> list[Failure]:
         """Have the tables looked at whose rows were meant.
@@ -56,28 +56,28 @@ class Misfits:
         """
         bad: list[Failure] = []
         tables: dict[TableName, None] = {}
-        for misfit in self.found.values():
-            table = misfit.target.table
-            is_older = shapes.is_older(misfit.target, misfit.txids)
+        for mismatched in self.found.values():
+            table = mismatched.target.table
+            is_older = shapes.is_older(mismatched.target, mismatched.txids)
             # An event that names its transaction came through capture: even if it is
             # bad, some row of the table was meant.
-            if is_older or misfit.txids:
+            if is_older or mismatched.txids:
                 tables[table] = None
             if is_older:
-                _report_older(misfit)
+                _report_older(mismatched)
             else:
-                bad.append(misfit.failure)
+                bad.append(mismatched.failure)
         for table in tables:
             retry.call(shapes.ask, table, _REASON)
         return bad
 
 
-def _report_older(misfit: Misfit) -> None:
-    table = str(misfit.target.table)
+def _report_older(mismatched: MismatchedKey) -> None:
+    table = str(mismatched.target.table)
     log.warning(
         "event is older than the table's key; all rows will be looked at",
         table=table,
-        record=misfit.failure.record.position,
-        reason=str(misfit.failure.reason),
+        record=mismatched.failure.record.position,
+        reason=str(mismatched.failure.reason),
     )
     metrics.EVENTS.labels("live", table, "other_key").inc()

@@ -1,10 +1,10 @@
-"""What tells a surprise of Kafka from its everyday: the rules, without a broker."""
+"""What tells an anomaly of Kafka from its everyday: the rules, without a broker."""
 
 import pytest
 
-from schemas.health import surprises
+from schemas.health import anomalies
+from schemas.health.anomalies import Anomaly, Gap, Noted
 from schemas.health.lag import PartitionLag
-from schemas.health.surprises import Gap, Noted, Surprise
 
 TOPIC = "p.public.t"
 
@@ -14,7 +14,7 @@ def row(commit: int | None, start: int = 0, end: int = 100, partition: int = 0) 
 
 
 def told(*rows: PartitionLag, noted: Noted | None = None, topic_id: str = "a") -> list[str]:
-    return [found.what for found in surprises.of_topic(TOPIC, topic_id, rows, noted)]
+    return [found.what for found in anomalies.of_topic(TOPIC, topic_id, rows, noted)]
 
 
 @pytest.mark.parametrize(
@@ -69,9 +69,9 @@ def test_events_that_expired_unread_are_counted() -> None:
 def test_a_topic_made_again_makes_its_offsets_mean_nothing() -> None:
     """Whatever the figures say, for they are of another log."""
     what = f"topic {TOPIC} was deleted and made again"
-    found = surprises.of_topic(TOPIC, "b", [row(5)], Noted("a", {0: 5}))
-    assert found == [Surprise(TOPIC, what, forget=True)]
-    (beyond,) = surprises.of_topic(TOPIC, "a", [row(7, 0, 5)], None)
+    found = anomalies.of_topic(TOPIC, "b", [row(5)], Noted("a", {0: 5}))
+    assert found == [Anomaly(TOPIC, what, forget=True)]
+    (beyond,) = anomalies.of_topic(TOPIC, "a", [row(7, 0, 5)], None)
     assert beyond.forget
     assert "lies beyond the end of its log" in beyond.what
 
@@ -88,7 +88,7 @@ def test_a_commit_beyond_its_note_is_somebody_elses() -> None:
 @pytest.mark.parametrize(("start", "lost"), [(None, 0), (10, 0), (13, 3), (50, 10)])
 def test_a_gap_is_a_loss_only_where_the_log_begins_after_it(start: int | None, lost: int) -> None:
     """Markers of transactions make gaps as well."""
-    found = surprises.of_gap(Gap((TOPIC, 0), 10, 20), start)
+    found = anomalies.of_gap(Gap((TOPIC, 0), 10, 20), start)
     assert (found.what if found else None) == (
         f"{lost} events of {TOPIC}[0] expired unread" if lost else None
     )

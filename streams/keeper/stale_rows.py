@@ -17,7 +17,7 @@ from connectors.ports import Outbox
 from connectors.postgres.health.keeper import UnderWay
 from schemas.messages.chunk import Deferral, DeferredRow
 from schemas.rows.target import Target
-from streams.keeper.looks import Heal, Stale
+from streams.keeper.looks import SendStale, Stale
 
 log = structlog.get_logger()
 
@@ -40,7 +40,7 @@ class Runs(Protocol):
         ...
 
 
-class Healer(Heal):
+class StaleRowSender(SendStale):
     """Sends stale rows through replay, or to the live lane."""
 
     def __init__(

@@ -6,7 +6,7 @@ An offset is noted in Postgres before it is committed in Kafka, and the figures 
 before the notes. So a commit beyond its note is not one of ours, however many workers
 there are.
 
-Hazard: what could not be read is neither a surprise nor reassuring: it is asked again.
+Hazard: what could not be read is neither an anomaly nor reassuring: it is asked again.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,7 +33,7 @@ class Noted:
 
 
 @dataclass(frozen=True, slots=True)
-class Surprise:
+class Anomaly:
     """Events of a topic may have been missed.
 
     Attributes:
@@ -61,7 +61,7 @@ class Gap:
 
 def of_topic(
     topic: str, topic_id: str, rows: Sequence[PartitionLag], noted: Noted | None
-) -> list[Surprise]:
+) -> list[Anomaly]:
     """What happened to a topic since it was noted.
 
     Args:
@@ -71,19 +71,19 @@ def of_topic(
         noted: what is remembered; None for a topic that was never consumed with notes.
     """
     if noted is not None and is_another(topic_id, noted.topic_id):
-        return [Surprise(topic, f"topic {topic} was deleted and made again", forget=True)]
+        return [Anomaly(topic, f"topic {topic} was deleted and made again", forget=True)]
     known = list(filter(_is_known, rows))
     found = list(_beyond(topic, known))
     expired = 0
     for row in known:
         expired += _expired(row, noted)
     if expired:
-        found.append(Surprise(topic, f"{expired:,} events of topic {topic} expired unread"))
+        found.append(Anomaly(topic, f"{expired:,} events of topic {topic} expired unread"))
     found += _moved(topic, known, noted)
     return found
 
 
-def of_gap(gap: Gap, start: int | None) -> Surprise | None:
+def of_gap(gap: Gap, start: int | None) -> Anomaly | None:
     """Whether a gap in what a worker was given is events that expired.
 
     Markers of transactions make gaps as well.
@@ -97,14 +97,14 @@ def of_gap(gap: Gap, start: int | None) -> Surprise | None:
     if start is None or start <= gap.before:
         return None
     count = min(start, gap.after) - gap.before
-    return Surprise(topic, f"{count:,} events of {topic}[{partition}] expired unread")
+    return Anomaly(topic, f"{count:,} events of {topic}[{partition}] expired unread")
 
 
 def handled(row: PartitionLag) -> int | None:
-    """Up to where a partition counts as handled once its surprises are known."""
+    """Up to where a partition counts as handled once its anomalies are known."""
     if row.current_offset is None or row.log_start_offset is None:
         return row.log_start_offset if row.current_offset is None else row.current_offset
-    # Expired events never come: their surprise has all rows looked at instead.
+    # Expired events never come: their anomaly has all rows looked at instead.
     return max(row.current_offset, row.log_start_offset)
 
 
@@ -121,7 +121,7 @@ def _handled_in(noted: Noted | None, row: PartitionLag) -> int:
     return noted.handled.get(row.partition or 0, 0) if noted is not None else 0
 
 
-def _beyond(topic: str, rows: Sequence[PartitionLag]) -> Iterator[Surprise]:
+def _beyond(topic: str, rows: Sequence[PartitionLag]) -> Iterator[Anomaly]:
     for row in rows:
         commit, end = row.current_offset, row.log_end_offset or 0
         if commit is not None and commit > end:
@@ -129,7 +129,7 @@ def _beyond(topic: str, rows: Sequence[PartitionLag]) -> Iterator[Surprise]:
                 f"the group's offset {commit:,} of {row.name} lies beyond the end of its log, "
                 f"{end:,}"
             )
-            yield Surprise(topic, what, forget=True)
+            yield Anomaly(topic, what, forget=True)
 
 
 def _expired(row: PartitionLag, noted: Noted | None) -> int:
@@ -138,14 +138,14 @@ def _expired(row: PartitionLag, noted: Noted | None) -> int:
     return max(0, (row.log_start_offset or 0) - reached)
 
 
-def _moved(topic: str, rows: Sequence[PartitionLag], noted: Noted | None) -> Iterator[Surprise]:
+def _moved(topic: str, rows: Sequence[PartitionLag], noted: Noted | None) -> Iterator[Anomaly]:
     if noted is None:
         return
     for row in rows:
         commit, reached = row.current_offset, _handled_in(noted, row)
         # Notes come before commits, so someone else moved the group: a reset, another program.
         if commit is not None and commit > reached:
-            yield Surprise(
+            yield Anomaly(
                 topic,
                 f"the offset of {row.name} stands at {commit:,}, and events from {reached:,} on "
                 "are not known to be handled",
