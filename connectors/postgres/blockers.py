@@ -21,7 +21,7 @@ from connectors.clock import SystemClock
 from connectors.postgres import open_connections, queries
 from connectors.postgres.open_connections import OpenConnection
 from connectors.postgres.session import Session
-from schemas.errors import Stopping, VectrueError
+from schemas.errors import Stopping, TransientError, VectrueError
 from schemas.health.blocker import Blocker
 
 log = structlog.get_logger()
@@ -139,6 +139,10 @@ class Watch:
             self._clock.wait(_WATCH_SECONDS)
             try:
                 self._look()
+            except TransientError as error:
+                # The command itself meets a server that is gone, and says so.
+                log.debug("blockers of a lock cannot be looked up", reason=error.message)
+                return
             except VectrueError as error:
                 # There may be no connection left: the command goes on without it.
                 log.info("blockers of a lock cannot be looked up", reason=error.message)
