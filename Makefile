@@ -29,8 +29,8 @@ demo: env ## the whole path on real parts, in about a minute; KEEP=1 leaves it r
 
 test: lint ## everything CI runs: lint, unit, contract, integration, fault, acceptance
 	$(PYTEST) -n 2 tests/unit
-	$(PYTEST) -n 4 --dist loadgroup --no-loadscope-reorder tests/contract tests/integration tests/acceptance
-	$(PYTEST) -n 2 --dist loadgroup --no-loadscope-reorder tests/fault
+	$(PYTEST) -n 4 --dist loadfile --no-loadscope-reorder tests/contract tests/integration tests/acceptance
+	$(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder tests/fault
 
 unit: env ## unit tests only: nothing outside the process, about a minute
 	$(PYTEST) tests/unit

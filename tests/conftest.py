@@ -42,24 +42,6 @@ hypothesis.settings.register_profile("vectrue", deadline=None)
 hypothesis.settings.load_profile("vectrue")
 
 
-class _Together:
-    """A file stays in one process of `--dist loadgroup`, and so do those that share a
-    stack of their own.
-    """
-
-    @pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the marks
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Mark each test."""
-        for item in items:
-            is_fragile = "fragile" in getattr(item, "fixturenames", ())
-            item.add_marker(pytest.mark.xdist_group("fragile" if is_fragile else item.path.stem))
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Add what needs a place of its own among the plugins."""
-    config.pluginmanager.register(_Together())
-
-
 @pytest.hookimpl(trylast=True)  # after the shuffle
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that take longest."""

@@ -1,5 +1,5 @@
-"""A stack whose parts tests may kill and stop, made once for this folder. The shared
-one belongs to all tests.
+"""A stack whose parts tests may kill and stop, made once for each process of the tests.
+The shared one belongs to all tests.
 """
 
 from collections.abc import Iterator
@@ -16,9 +16,9 @@ from tests.support.workplace import Workplace
 
 
 @pytest.fixture(scope="session")
-def fragile() -> Iterator[LocalStack]:
+def fragile(worker_id: str) -> Iterator[LocalStack]:
     """The stack; a test that takes a part away brings it back."""
-    local = LocalStack(ROOT / ".vectrue" / "fault")
+    local = LocalStack(ROOT / ".vectrue" / "fault" / worker_id)
     local.reset()  # what a killed session left
     local.up()
     try:

@@ -70,7 +70,7 @@ def _versions(dsn: str) -> tuple[str, str]:
 def _pytest(stack: Path, tests: Sequence[str], processes: int) -> Counts:
     report = HOME / f"{stack.name}.xml"
     report.unlink(missing_ok=True)
-    several = ["-n", str(processes), "--dist", "loadgroup", "--no-loadscope-reorder"]
+    several = ["-n", str(processes), "--dist", "loadfile", "--no-loadscope-reorder"]
     command = [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", "-k", TWINS]
     running = subprocess.Popen(
         [*command, *(several if processes > 1 else []), *tests],
