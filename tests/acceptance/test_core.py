@@ -2,6 +2,7 @@
 needs an extra names it.
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 
 from tests.conftest import MakeWorkplace
 from tests.support.root import ROOT
-from tests.support.workplace import CREATE_QUESTIONS
+from tests.support.workplace import CREATE_QUESTIONS, Workplace
 
 LARGEST_BYTES = 150_000_000
 """Of the files that are installed; pip adds a quarter of that in bytecode."""
@@ -106,8 +107,8 @@ def test_the_core_sets_up_and_watches(make_workplace: MakeWorkplace, call: Call)
 @pytest.mark.stack
 def test_a_command_names_the_extra_it_needs(make_workplace: MakeWorkplace, call: Call) -> None:
     """One sentence with the command that installs the extra, and exit code 78."""
-    place = make_workplace(model={"name": "lexical", "dimensions": 64})
-    place.execute(CREATE_QUESTIONS.format(dimensions=64))
+    place = make_workplace(model={"name": "BAAI/bge-m3", "dimensions": 1024})
+    place.execute(CREATE_QUESTIONS.format(dimensions=1024))
     place.vectrue("init")
     config = ("--config", str(place.write_config()))
     for command, extra in NEEDED.items():
@@ -115,3 +116,13 @@ def test_a_command_names_the_extra_it_needs(make_workplace: MakeWorkplace, call:
         assert done.returncode == 78, f"{command}: {done.stdout}{done.stderr}"
         assert f"pip install 'vectrue[{extra}]'" in done.stderr, f"{command}: {done.stderr}"
         assert "Traceback" not in done.stderr
+
+
+@pytest.mark.stack
+def test_the_lexical_stand_in_needs_no_extra(ready: Workplace, call: Call) -> None:
+    """A path can be tried with the core alone."""
+    ready.execute("INSERT INTO questions (question) VALUES ('one')")
+    ready.start_worker("live")
+    ready.wait_current()
+    found = call("--config", str(ready.write_config()), "search", "one", "-o", "json")
+    assert json.loads(found.stdout)["hits"][0]["text"] == "one", found.stderr

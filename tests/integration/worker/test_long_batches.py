@@ -25,7 +25,6 @@ BUDGET_SECONDS = 5.0
 SLOW = f"""
 import sys, time
 if "worker" in sys.orig_argv:
-    import sklearn.feature_extraction.text  # on a busy machine it takes longer than the budget
     from connectors.models.lexical import LexicalEmbedder
     encode = LexicalEmbedder.encode_documents
     def slow(self, texts):
