@@ -169,6 +169,8 @@ class LiveRows:
                 self._retry.call(self._store.write, work.target, [], attempt.refusals)
         except TableLocked as reason:
             self._close(work.target, reason)
+            # What was to be quarantined was not written: it is read again, too.
+            attempt.locked += [refusal.key for refusal in attempt.refusals]
             attempt.locked += attempt.left
             attempt.left = {}
         return attempt

@@ -13,7 +13,8 @@ from schemas.errors import TableLocked
 from schemas.messages.chunk import Chunk, DeferredRow
 from schemas.messages.record import Record
 from schemas.rows.document import Reading
-from schemas.rows.table import TableName
+from schemas.rows.table import Key, TableName
+from schemas.rows.target import Target
 from tests.support.sync_bench import Bench
 
 
@@ -186,6 +187,33 @@ def test_a_locked_table_is_deferred_at_once_and_asked_again_later(
     bench.clock.advance(5)
     bench.sync.handle_deferred(bench.deferred_records())
     assert bench.is_current(1)
+    assert bench.is_current(2)
+
+
+def test_a_row_found_unreadable_before_its_table_was_locked_is_not_forgotten(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its quarantine entry was not written yet: it is deferred with the rows that were
+    not read.
+    """
+    bench.put(1, "x")
+    bench.put(2, "y")
+    bench.store.unreadable.add(("1",))
+    read = bench.store.read
+
+    def locked(target: Target, keys: Sequence[Key], characters: int) -> Reading:
+        if keys == [("2",)]:
+            raise TableLocked
+        return read(target, keys, characters)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.store, "read", locked)
+        patch.setattr(bench.clock, "wait", bench.clock.advance)
+        bench.sync.handle([bench.event(1), bench.event(2)])
+    assert {row.key for row in bench.outbox.deferred} == {("1",), ("2",)}
+    bench.clock.advance(5)
+    bench.sync.handle_deferred(bench.deferred_records())
+    assert bench.store.quarantine.keys() == {("1",)}
     assert bench.is_current(2)
 
 
