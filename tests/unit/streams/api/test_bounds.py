@@ -101,7 +101,7 @@ def _lists(schema: Any) -> Any:
         (
             "/v1/embeddings",
             {"model": "m", "input": [""] * MANY},
-            "there are 340000 texts, and 10000 at most",
+            "there are 340000 texts, and 2048 at most",
         ),
         (
             "/v1/embeddings",
