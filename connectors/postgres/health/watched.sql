@@ -16,7 +16,7 @@ SELECT
             WHEN class.relkind = 'p' THEN coalesce(parts.identity, 'd')
             ELSE class.relreplident::text END,
         'key', coalesce(keys.columns, '[]'), 'key_usable', coalesce(keys.usable, true),
-        'changed_by', (SELECT (jsonb_agg(changes.xid::text::bigint ORDER BY age(changes.xid)) -> 0)::bigint
+        'changed_by', (SELECT (jsonb_agg(changes.xid::text::bigint ORDER BY age(changes.xid)) ->> 0)::bigint
             FROM (SELECT class.xmin AS xid
                   UNION ALL SELECT idx.xmin FROM pg_index AS idx WHERE idx.indrelid = class.oid AND idx.indisprimary
                   UNION ALL SELECT att.xmin FROM pg_index AS idx
