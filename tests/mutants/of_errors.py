@@ -12,8 +12,8 @@ OF_ERRORS = (
     Defect(
         "an error that is taken for what the function that raised it calls it (D 1)",
         "connectors/postgres/conditions.py",
-        "    if is_raised(error):\n        return True\n",
-        "",
+        "    return error.diag.source_function == _RAISE\n",
+        "    return False\n",
         (f"{ONE}::test_whatever_an_expression_raises_is_about_its_row",),
     ),
     Defect(

@@ -281,7 +281,9 @@ def test_no_command_is_blinded_by_a_row(make_workplace: MakeWorkplace) -> None:
         "vector(64));"
         "INSERT INTO bodies SELECT i, CASE WHEN i %% 40 = 0 THEN 'no json' ELSE '{\"x\": \"' || "
         "i || '\"}' END, NULL "
-        "FROM generate_series(1, 200) AS i; INSERT INTO questions VALUES (1, 'missed', NULL)",
+        "FROM generate_series(1, 200) AS i; INSERT INTO questions VALUES (1, 'missed', NULL);"
+        # With statistics the planner finds each row by its key, and meets no other.
+        "ALTER TABLE bodies SET (autovacuum_enabled = off)",
         (),
     )
     assert "195 of 200 rows of public.bodies lack a current vector" in place.vectrue("init").stdout

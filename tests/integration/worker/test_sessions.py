@@ -89,6 +89,13 @@ LEFT_ALONE = {
     "transaction_deferrable",
     "transaction_isolation",
     "transaction_read_only",
+    # Before PostgreSQL 18 these stand among the settings of statements.
+    "vacuum_failsafe_age",
+    "vacuum_freeze_min_age",
+    "vacuum_freeze_table_age",
+    "vacuum_multixact_failsafe_age",
+    "vacuum_multixact_freeze_min_age",
+    "vacuum_multixact_freeze_table_age",
 }
 """Settings of the other categories that are the default of objects we do not make, say
 more or less, or are of one transaction.
