@@ -167,6 +167,8 @@ class LiveRows:
                     break
             if attempt.refusals:
                 self._retry.call(self._store.write, work.target, [], attempt.refusals)
+                events = metrics.EVENTS.labels("live", str(work.target.table), "quarantined")
+                events.inc(len(attempt.refusals))
         except TableLocked as reason:
             self._close(work.target, reason)
             # What was to be quarantined was not written: it is read again, too.
@@ -214,7 +216,6 @@ class LiveRows:
         is_key = self._retry.call(self._store.takes, target, key)
         if is_key and isinstance(reason, RowRefused):
             attempt.refusals.append(self._settler.refuse(target, key, reason))
-            metrics.EVENTS.labels("live", str(target.table), "quarantined").inc()
         elif is_key:
             for record in hint.records:
                 work.batch.fail(record, reason, "read")
