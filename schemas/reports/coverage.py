@@ -121,6 +121,8 @@ def verdict(columns: list[Coverage], doubt: str | None, way: str = "vectrue repl
     said = _counted(columns, way)
     if doubt is None or not columns:
         return said
+    if not said.startswith("all "):
+        return f"{said}; also, {doubt}"
     # "all" is what the doubt speaks against.
     return f"{said.removeprefix('all ')}, but {doubt}"
 

@@ -216,7 +216,9 @@ def test_the_count_is_not_called_all_in_doubt() -> None:
         counted([column], "nothing arrives") == "5 rows are current or blank, but nothing arrives"
     )
     missing = replace(column, current=3, missing=2)
-    assert counted([missing], "x") == "2 of 5 rows lack a current vector: vectrue replay run, but x"
+    assert (
+        counted([missing], "x") == "2 of 5 rows lack a current vector: vectrue replay run; also, x"
+    )
     assert counted([], "x") == "no table is kept in step yet: run `vectrue init`"
 
 
