@@ -86,7 +86,7 @@ def test_a_table_that_is_gone_blinds_nobody(place: Workplace) -> None:
     said = place.vectrue("status", check=False)
     assert said.returncode == 78
     assert "there is no table public.one" in said.stderr
-    assert "but public.one could not be counted" in said.stdout
+    assert "; also, public.one could not be counted" in said.stdout
     assert set(counted(place, code=78)) == {"public.two", "public.three", "public.four"}
     # not embedded yet
     assert place.vectrue("verify", "-t", "public.two", check=False).returncode == 1
