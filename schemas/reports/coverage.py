@@ -118,19 +118,21 @@ def verdict(columns: list[Coverage], doubt: str | None, way: str = "vectrue repl
             all was seen to be well.
         way: the command that fills what is lacking.
     """
-    said = _counted(columns, way)
-    if doubt is None or not columns:
-        return said
-    if not said.startswith("all "):
-        return f"{said}; also, {doubt}"
-    # "all" is what the doubt speaks against.
-    return f"{said.removeprefix('all ')}, but {doubt}"
-
-
-def _counted(columns: list[Coverage], way: str) -> str:
     if not columns:
         return "no table is kept in step yet: run `vectrue init`"
     rows = _sum_by_table(columns, "rows")
+    wrong = _wrong(columns, rows, way)
+    if wrong is not None:
+        return wrong if doubt is None else f"{wrong}; also, {doubt}"
+    bare = _sum_by_table(columns, "without_text")
+    aside = f"; {bare:,} of them have content and no text" if bare else ""
+    counted = f"{rows:,} rows are current or blank{aside}"
+    # "all" is what the doubt speaks against.
+    return f"all {counted}" if doubt is None else f"{counted}, but {doubt}"
+
+
+def _wrong(columns: list[Coverage], rows: int, way: str) -> str | None:
+    """Return what is wrong with some of the rows, the worst; None: all are well."""
     lacking = _sum_by_table(columns, "lacking")
     quarantined = _sum_by_table(columns, "quarantined")
     unreadable = _sum_by_table(columns, "unreadable")
@@ -140,9 +142,7 @@ def _counted(columns: list[Coverage], way: str) -> str:
         return f"{quarantined:,} of {rows:,} rows are in quarantine: their text cannot be embedded"
     if unreadable:
         return f"{unreadable:,} of {rows:,} rows are unreadable: Postgres cannot make their text"
-    bare = _sum_by_table(columns, "without_text")
-    aside = f"; {bare:,} of them have content and no text" if bare else ""
-    return f"all {rows:,} rows are current or blank{aside}"
+    return None
 
 
 def once(counts: Iterable[tuple[str, int]]) -> int:

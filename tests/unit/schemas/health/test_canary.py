@@ -219,6 +219,10 @@ def test_the_count_is_not_called_all_in_doubt() -> None:
     assert (
         counted([missing], "x") == "2 of 5 rows lack a current vector: vectrue replay run; also, x"
     )
+    parked = replace(column, current=3, quarantined=2)
+    assert counted([parked], "x").endswith(
+        "are in quarantine: their text cannot be embedded; also, x"
+    )
     assert counted([], "x") == "no table is kept in step yet: run `vectrue init`"
 
 
