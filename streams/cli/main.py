@@ -86,7 +86,12 @@ def options(
 ) -> None:
     """Read the options that stand before a command."""
     global _debug  # noqa: PLW0603 - the error handler below runs outside of any context
+    from schemas.settings.sections import LogSettings
+    from streams.common import logs
+
     _debug = debug
+    # Some commands read no settings, and structlog's own defaults print all to stdout.
+    logs.configure(LogSettings())
     if isinstance(ctx.obj, Interruption) and ctx.invoked_subcommand not in _OWN_END:
         from connectors.postgres.blockers import Watch
 
