@@ -31,6 +31,11 @@ log = structlog.get_logger()
 _LOG_SECONDS = 30.0
 """How often a batch that takes longer is logged."""
 
+_MOST_CHANGES = 4
+"""Changes of a row by triggers after which it is tried without a pause for other
+batches, and then deferred.
+"""
+
 
 @dataclass
 class Hint:
@@ -180,6 +185,10 @@ class Work:
     """Hashes of the texts that a trigger gave a row, each in the write of the vector of
     the one before.
     """
+    changed: Counter[Key] = field(default_factory=Counter)
+    """How often a trigger changed a row in a write of this batch, whatever else wrote it
+    in between.
+    """
 
     def tries(self, document: Document) -> int:
         """Count the vectors written for a row, each of a text that the write before had
@@ -191,11 +200,20 @@ class Work:
             self.given.pop(document.key, None)
         return len(self.given.get(document.key, ()))
 
-    def note(self, outcome: WriteOutcome) -> list[Key]:
-        """Keep the texts that triggers gave; return their rows, to be read again."""
+    def note(self, outcome: WriteOutcome) -> tuple[list[Key], list[Key]]:
+        """Keep the texts that triggers gave.
+
+        Returns:
+            their rows, to be read again; and those among them that were changed so often
+            that something else must write them in between.
+        """
+        again: list[Key] = []
+        contended: list[Key] = []
         for key, hash_ in outcome.given.items():
             self.given.setdefault(key, []).append(hash_)
-        return list(outcome.given)
+            self.changed[key] += 1
+            (contended if self.changed[key] >= _MOST_CHANGES else again).append(key)
+        return again, contended
 
 
 def _positions(records: Iterable[Record]) -> list[str]:

@@ -60,6 +60,7 @@ class _PartOutcome:
     """Rows that the part has not come to, in their order."""
     early: list[Key] = field(default_factory=list)
     locked: list[Key] = field(default_factory=list)
+    """Held by another transaction, or written by others between our writes."""
     refusals: list[Refusal] = field(default_factory=list)
     """Unreadable rows, for quarantine."""
 
@@ -258,8 +259,12 @@ class LiveRows:
         self._count(target, findings, len(gone), outcome)
         self._observe_freshness(work, outcome)
         attempt.locked += [key for key, found in outcome.items() if found is Written.LOCKED]
-        # A row that a trigger has changed is not waited for: it counts as not come to.
-        return [document.key for document in findings.left] + work.note(outcome)
+        # A row that a trigger has changed is not waited for: it counts as not come to. But
+        # where another batch or worker writes it in between, each would find the other's
+        # text for ever.
+        again, contended = work.note(outcome)
+        attempt.locked += contended
+        return [document.key for document in findings.left] + again
 
     @staticmethod
     def _by_triggers(

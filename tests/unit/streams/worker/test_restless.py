@@ -80,3 +80,17 @@ def test_tries_count_anew_from_a_text_that_the_application_wrote(
     with_trigger(bench, monkeypatch, {1: "new", 2: "newer", 3: "calm"})
     bench.sync.handle(records)
     assert (list(bench.store.quarantine), current(bench)) == ([], [1])
+
+
+def test_two_batches_with_a_restless_row_do_not_keep_each_other_busy(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between their parts each finds a text that the other's write has made. Both end,
+    and the row is given up or deferred.
+    """
+    batches = [bench.sync.steps(put(bench, [1])) for _ in range(2)]
+    with_trigger(bench, monkeypatch, {})
+    for _ in range(20):
+        batches = [parts for parts in batches if next(parts, None) is not None]
+    assert batches == []
+    assert bench.outbox.deferred or list(bench.store.quarantine) == [("1",)]
