@@ -11,7 +11,6 @@ from typing import Any
 
 import hypothesis
 import pytest
-import structlog
 
 from tests.support import command
 from tests.support import workplace as workplaces
@@ -50,12 +49,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True)
-def plain_logs() -> Iterator[None]:
-    """A command run within the test process sends the logs to streams of its own, which
-    are closed behind it.
-    """
-    yield
-    structlog.reset_defaults()
+def process_of_its_own() -> Iterator[None]:
+    """No test sees which command another one ran in this process."""
+    with command.left_behind():
+        yield
 
 
 @pytest.fixture

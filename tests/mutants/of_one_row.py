@@ -86,6 +86,13 @@ _OF_A_ROW = (
         ),
     ),
     Defect(
+        "a row that two batches try again for as long as they change it for each other",
+        "streams/worker/batch.py",
+        "contended if self.changed[key] >= _MOST_CHANGES else again",
+        "again",
+        (f"{RESTLESS}::test_two_batches_with_a_restless_row_do_not_keep_each_other_busy",),
+    ),
+    Defect(
         "a tokenizer that is given the whole text",
         "connectors/models/text.py",
         "_start(text, longest) if len(text) > longest else text",

@@ -5,11 +5,14 @@ a process costs seconds.
 import io
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
+import structlog
 
+from schemas import command
 from streams.cli import main
 
 
@@ -24,6 +27,18 @@ class Done:
 
 Vectrue = Callable[..., Done]
 """Takes the arguments, and `stdin` as bytes."""
+
+
+@contextmanager
+def left_behind() -> Iterator[None]:
+    """Forget at the end what a command keeps for its process: its own name, and logs
+    that go to streams which are closed behind it.
+    """
+    try:
+        yield
+    finally:
+        command.begin([])
+        structlog.reset_defaults()
 
 
 def vectrue(
