@@ -13,6 +13,8 @@ from typing import Literal
 from schemas.duration import show_duration
 
 What = Literal["keeper", "watch", "rows"]
+Change = Literal["origin filter"]
+"""What a worker changes once, in several steps, and so is never late with."""
 ALL: tuple[What, ...] = ("keeper", "watch", "rows")
 
 # Least wait, however short the period: after an error the keeper pauses for 30 s.

@@ -8,10 +8,9 @@ removes the filter, and has all rows looked at for what was left out meanwhile. 
 then on the live lane leaves out what carries one of our labels.
 
 Hazards:
-- A worker may be killed at any point; the next one goes on where the filter still
-  exists.
-- A connector that was stopped or paused on purpose stays so. One that this module
-  stopped is known by the look it asked for.
+- A worker may be killed at any point, or lose Connect: before it stops the connector it
+  notes that in vectrue.rounds, and the next look goes on until the connector runs again.
+- A connector that was stopped or paused on purpose stays so.
 - Session and client of Connect are its own: the lane's are used by another thread, and
   Connect may take long.
 """
@@ -25,10 +24,12 @@ import structlog
 from connectors.debezium.client import KafkaConnect
 from connectors.ports import Clock
 from connectors.postgres import locks
+from connectors.postgres.health import rounds
 from connectors.postgres.ledger import looks
 from connectors.postgres.session import Session, limit_waits
 from connectors.postgres.setup import origins
 from schemas.errors import Stopping, VectrueError
+from schemas.health.rounds import Change
 from schemas.settings.reading import Settings
 
 log = structlog.get_logger()
@@ -39,6 +40,7 @@ origin.
 """
 _LOG_AGAIN_SECONDS = 30.0
 """Between two log lines while Postgres or Connect is away, which others report too."""
+_CHANGE: Change = "origin filter"
 _REASON = "writes with a replication origin were left out of capture"
 
 Leave = Callable[[str, BaseException], None]
@@ -53,15 +55,17 @@ class OriginWatch:
         self._settings = settings
         self._session = session
         self._connect = connect
+        self._prefix = settings.kafka.topic_prefix
         self._arrivals = origins.OriginCensus()
         self._missed = False
         """Whether an origin came and went, and the rows were not looked at yet."""
 
     def look(self) -> bool:
-        """Remove the filter if others may write under an origin.
+        """Remove the filter if others may write under an origin, and end what another
+        worker has begun of that.
 
         Returns:
-            whether it was removed now.
+            whether the connector was changed, or let run again.
 
         Raises:
             VectrueError: Postgres or Connect does not answer, or refuses; a later look
@@ -69,7 +73,8 @@ class OriginWatch:
         """
         others = origins.foreign(self._session, self._settings)
         self._missed |= self._arrivals.missed(*origins.census(self._session))
-        if not others and not self._missed:
+        begun = rounds.begun(self._session, self._prefix, _CHANGE)
+        if not others and not self._missed and not begun:
             return False
         config = self._connect.config(self._settings.connector)
         filtered = config is not None and origins.leaves_out(config)
@@ -77,50 +82,60 @@ class OriginWatch:
             ask(self._session, self._settings)
             log.warning("replication origin came and went; all rows will be looked at")
         self._missed = False
-        if config is None or not filtered or not others:
+        if config is None or not (begun or (filtered and others)):
             return False
         # Each worker looks, and one of them changes the connector.
-        name = f"origin filter {self._settings.kafka.topic_prefix}"
+        name = f"origin filter {self._prefix}"
         if not locks.take(self._session, name):
             return False
         try:
-            self._remove_filter(others, config)
+            return self._change(others)
         finally:
             locks.give_back(self._session, name)
-        return True
 
-    def _remove_filter(self, others: Sequence[str], config: Mapping[str, str]) -> None:
+    def _change(self, others: Sequence[str]) -> bool:
+        """Do what is left to do, under the lock; return whether there was anything."""
         name = self._settings.connector
+        # Another worker may have ended it since this one looked.
+        begun = rounds.begun(self._session, self._prefix, _CHANGE)
+        config = self._connect.config(name)
+        filtered = config is not None and origins.leaves_out(config)
+        if config is None or not (begun or (filtered and others)):
+            return False
         log.warning(
             "connector left out everything with a replication origin; changing it",
             connector=name,
             others=others,
+            begun_before=begun,
         )
-        runs = self._should_run()
+        runs = self._should_run(begun)
         # Before the connector changes: afterwards nothing would tell what it left out.
         ask(self._session, self._settings)
         if runs:
+            doing = f"a change of connector {name}, which is stopped for it"
+            rounds.note(self._session, self._prefix, _CHANGE, None, doing)
             self._connect.stop(name)
             # The keeper may have looked while a task with the filter still ran.
             ask(self._session, self._settings)
-        self._connect.reconfigure(name, origins.without_filter(config))
+        if filtered and others:
+            self._connect.reconfigure(name, origins.without_filter(config))
         if runs:
             self._connect.resume(name)
+        rounds.note(self._session, self._prefix, _CHANGE, None)
         log.warning(
             "connector passes on what others write; all rows will be looked at",
             connector=name,
             runs=runs,
         )
+        return True
 
-    def _should_run(self) -> bool:
+    def _should_run(self, begun: bool) -> bool:
         """Whether the connector runs, or was stopped by this module."""
         status = self._connect.status(self._settings.connector)
-        pending = looks.pending(self._session, self._settings.kafka.topic_prefix)
-        was_begun = any(look.reason == _REASON for look in pending)
         if status is None or status.state not in ("STOPPED", "PAUSED"):
             return True
         # One that was stopped or paused on purpose stays so.
-        return status.state == "STOPPED" and was_begun
+        return status.state == "STOPPED" and begun
 
     def keep(self, clock: Clock, leave: Leave) -> None:
         """Look every few seconds until the process is asked to stop.

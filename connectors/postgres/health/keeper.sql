@@ -65,6 +65,10 @@ VALUES (%(prefix)s, %(what)s, clock_timestamp(), %(every)s, %(doing)s)
 ON CONFLICT (prefix, what) DO UPDATE SET at = excluded.at, doing = excluded.doing,
     every_seconds = coalesce(excluded.every_seconds, known.every_seconds)
 
+-- name: change_begun
+SELECT EXISTS (
+    SELECT FROM vectrue.rounds WHERE prefix = %(prefix)s AND what = %(what)s AND doing IS NOT NULL)
+
 -- name: table_marks
 -- What a table's rows are stored in and since when it is published, beside what was noted. Other relations or files (a
 -- partition attached, a table rewritten, swapped, restored or unlogged for a while) bring rows without an event.

@@ -1,12 +1,14 @@
-"""When a worker last looked after an installation (vectrue.rounds).
+"""When a worker last looked after an installation (vectrue.rounds), and what it has begun
+to change.
 
-Hazard: a look that takes long is noted before it begins.
+Hazard: a look that takes long is noted before it begins, as is a change in steps, which
+the next worker ends if this one dies.
 """
 
 from connectors.postgres import queries
 from connectors.postgres.session import Session
 from connectors.postgres.setup import schema
-from schemas.health.rounds import ALL, Round, What
+from schemas.health.rounds import ALL, Change, Round, What
 from schemas.settings.reading import Settings
 
 WATCH_SECONDS = 15.0
@@ -29,9 +31,13 @@ def begin(session: Session, prefix: str, what: What) -> None:
 
 
 def note(
-    session: Session, prefix: str, what: What, every: float | None, doing: str | None = None
+    session: Session,
+    prefix: str,
+    what: What | Change,
+    every: float | None,
+    doing: str | None = None,
 ) -> None:
-    """Note that a worker has looked.
+    """Note that a worker has looked, or has ended a change.
 
     Args:
         session: of the workers' role.
@@ -46,6 +52,21 @@ def note(
     # What takes long is noted before it begins, or it would seem to be missed.
     parameters = {"prefix": prefix, "what": what, "every": every, "doing": doing}
     session.rows(queries.text("note_round"), parameters)
+
+
+def begun(session: Session, prefix: str, change: Change) -> bool:
+    """Whether a worker has begun a change and not ended it.
+
+    Args:
+        session: of the workers' role.
+        prefix: kafka.topic_prefix of the installation.
+        change: which.
+
+    Raises:
+        TransientError, ConfigurationError: as `begin`.
+    """
+    asked = {"prefix": prefix, "what": change}
+    return bool(session.rows(queries.text("change_begun"), asked)[0][0])
 
 
 def read(session: Session, settings: Settings) -> list[Round]:

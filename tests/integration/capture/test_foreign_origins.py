@@ -2,7 +2,7 @@
 before are checked.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from connectors.debezium.client import KafkaConnect
 from connectors.postgres.ledger import looks
 from connectors.postgres.session import Session
 from connectors.postgres.setup import origins
+from schemas.errors import TransientError
 from schemas.health.witness import Look
 from schemas.rows.table import TableName
 from streams.keeper.origin_watch import OriginWatch
@@ -168,6 +169,57 @@ def test_only_labels_of_ours_are_left_out(alone: Workplace) -> None:
         assert watch.look()
         assert not leaves_out(place)
         assert state(place, connect) == "PAUSED"
+
+
+class Failing(KafkaConnect):
+    """Kafka Connect that is killed in the middle of a change: it has done its part of
+    one step, and does not answer.
+    """
+
+    step = ""
+
+    def stop(self, name: str) -> None:
+        super().stop(name)
+        self._fail("stop")
+
+    def reconfigure(self, name: str, config: Mapping[str, str]) -> None:
+        super().reconfigure(name, config)
+        self._fail("reconfigure")
+
+    def resume(self, name: str) -> None:
+        super().resume(name)
+        self._fail("resume")
+
+    def _fail(self, step: str) -> None:
+        if step == self.step:
+            raise TransientError("Kafka Connect does not answer", fix="start it")
+
+
+@pytest.mark.parametrize("step", ["stop", "reconfigure", "resume"])
+@pytest.mark.parametrize("origin_stays", [True, False])
+def test_a_change_that_was_cut_short_is_ended(
+    alone: Workplace, step: str, origin_stays: bool
+) -> None:
+    """By the next look, of any worker, though the keeper has looked at the rows meanwhile
+    and whether or not the origin is still there: no connector stays stopped.
+    """
+    place = alone
+    place.execute("SELECT pg_replication_origin_create('tool')")
+    with closing(Failing(place.settings.connect.url, SystemClock())) as connect:
+        connect.step = step
+        with pytest.raises(TransientError):
+            OriginWatch(place.settings, place.session, connect).look()
+        # What the keeper does once it has looked at the rows.
+        place.execute("DELETE FROM vectrue.looks")
+        if not origin_stays:
+            place.execute("SELECT pg_replication_origin_drop('tool')")
+        connect.step = ""
+        watch = OriginWatch(place.settings, place.session, connect)
+        assert watch.look()
+        connect.wait_running(place.settings.connector)
+        assert leaves_out(place) == (step == "stop" and not origin_stays)
+        assert pending(place)
+        assert not watch.look()
 
 
 def write(place: Workplace, number: int, origin: str) -> None:
