@@ -51,7 +51,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(autouse=True)
 def process_of_its_own() -> Iterator[None]:
     """No test sees which command another one ran in this process."""
-    with command.left_behind():
+    with command.process_of_its_own():
         yield
 
 

@@ -73,42 +73,49 @@ class OriginWatch:
         """
         others = origins.foreign(self._session, self._settings)
         self._missed |= self._arrivals.missed(*origins.census(self._session))
-        begun = rounds.begun(self._session, self._prefix, _CHANGE)
-        if not others and not self._missed and not begun:
+        if not others and not self._missed and not self._is_begun():
             return False
         config = self._connect.config(self._settings.connector)
-        filtered = config is not None and origins.leaves_out(config)
-        if self._missed and filtered:
+        if self._missed and config is not None and origins.leaves_out(config):
             ask(self._session, self._settings)
             log.warning("replication origin came and went; all rows will be looked at")
         self._missed = False
-        if config is None or not (begun or (filtered and others)):
+        if not self._is_due(others, config):
             return False
         # Each worker looks, and one of them changes the connector.
         name = f"origin filter {self._prefix}"
         if not locks.take(self._session, name):
             return False
         try:
-            return self._change(others)
+            # Another worker may have ended it since this one looked.
+            config = self._connect.config(self._settings.connector)
+            if config is None or not self._is_due(others, config):
+                return False
+            self._change(others, config)
         finally:
             locks.give_back(self._session, name)
+        return True
 
-    def _change(self, others: Sequence[str]) -> bool:
-        """Do what is left to do, under the lock; return whether there was anything."""
-        name = self._settings.connector
-        # Another worker may have ended it since this one looked.
-        begun = rounds.begun(self._session, self._prefix, _CHANGE)
-        config = self._connect.config(name)
-        filtered = config is not None and origins.leaves_out(config)
-        if config is None or not (begun or (filtered and others)):
+    def _is_begun(self) -> bool:
+        """Whether a worker has stopped the connector, and not let it run again."""
+        return rounds.begun(self._session, self._prefix, _CHANGE)
+
+    def _is_due(self, others: Sequence[str], config: Mapping[str, str] | None) -> bool:
+        """Whether there is a filter to remove, or a change to end."""
+        if config is None:
             return False
+        return bool(others and origins.leaves_out(config)) or self._is_begun()
+
+    def _change(self, others: Sequence[str], config: Mapping[str, str]) -> None:
+        """Remove the filter if others may write, and let the connector run again."""
+        name = self._settings.connector
+        removes = bool(others) and origins.leaves_out(config)
         log.warning(
-            "connector left out everything with a replication origin; changing it",
+            "connector is changed, since writes with a replication origin may be left out",
             connector=name,
             others=others,
-            begun_before=begun,
         )
-        runs = self._should_run(begun)
+        runs = self._should_run()
         # Before the connector changes: afterwards nothing would tell what it left out.
         ask(self._session, self._settings)
         if runs:
@@ -117,25 +124,25 @@ class OriginWatch:
             self._connect.stop(name)
             # The keeper may have looked while a task with the filter still ran.
             ask(self._session, self._settings)
-        if filtered and others:
+        if removes:
             self._connect.reconfigure(name, origins.without_filter(config))
         if runs:
             self._connect.resume(name)
         rounds.note(self._session, self._prefix, _CHANGE, None)
         log.warning(
-            "connector passes on what others write; all rows will be looked at",
+            "connector is changed; all rows will be looked at",
             connector=name,
+            filter_removed=removes,
             runs=runs,
         )
-        return True
 
-    def _should_run(self, begun: bool) -> bool:
+    def _should_run(self) -> bool:
         """Whether the connector runs, or was stopped by this module."""
         status = self._connect.status(self._settings.connector)
         if status is None or status.state not in ("STOPPED", "PAUSED"):
             return True
         # One that was stopped or paused on purpose stays so.
-        return status.state == "STOPPED" and begun
+        return status.state == "STOPPED" and self._is_begun()
 
     def keep(self, clock: Clock, leave: Leave) -> None:
         """Look every few seconds until the process is asked to stop.

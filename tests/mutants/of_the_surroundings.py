@@ -9,15 +9,6 @@ _CONNECTIONS = "tests/unit/streams/api/test_connections.py"
 
 _OF_THE_SERVER = (
     Defect(
-        "a connector that stays stopped where its worker or Connect died in a change of it",
-        "streams/keeper/origin_watch.py",
-        "            rounds.note(self._session, self._prefix, _CHANGE, None, doing)\n",
-        "            pass\n",
-        (
-            "tests/integration/capture/test_foreign_origins.py::test_a_change_that_was_cut_short_is_ended",
-        ),
-    ),
-    Defect(
         "an error for each of a request's texts",
         "streams/api/bodies.py",
         "max_length=MOST_INPUTS, fail_fast=True)",

@@ -30,7 +30,7 @@ Vectrue = Callable[..., Done]
 
 
 @contextmanager
-def left_behind() -> Iterator[None]:
+def process_of_its_own() -> Iterator[None]:
     """Forget at the end what a command keeps for its process: its own name, and logs
     that go to streams which are closed behind it.
     """

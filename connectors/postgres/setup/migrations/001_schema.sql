@@ -333,7 +333,7 @@ CREATE TABLE vectrue.rounds (
 );
 COMMENT ON TABLE vectrue.rounds IS
     'When somebody last looked after an installation, and when a worker last started that will: nobody having looked for two '
-    'periods is said by `vectrue lag`.';
+    'periods is said by `vectrue lag`. And what a worker has begun to change in steps, so that another one can end it.';
 
 CREATE TABLE vectrue.edited_settings (
     prefix      text NOT NULL,

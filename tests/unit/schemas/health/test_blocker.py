@@ -1,7 +1,5 @@
 """How whoever is in the way is named, and what is said to repeat."""
 
-from collections.abc import Iterator
-
 import pytest
 from typer.main import get_command
 
@@ -19,11 +17,9 @@ PREPARED = Blocker(0, None, None, None, None, 7200.0, waits=False, gid="two phas
 
 
 @pytest.fixture
-def typed() -> Iterator[None]:
+def typed() -> None:
     """A command that was typed."""
     command.begin(["--config", "my file.toml", "migrate", "rollback", "--yes"])
-    yield
-    command.begin([])
 
 
 @pytest.mark.parametrize(
@@ -63,11 +59,10 @@ def test_the_way_on_ends_who_does_not_wait_and_repeats_what_was_typed() -> None:
     assert "terminate" not in blocker.ending(CLEANER)
 
 
-def test_where_no_command_was_typed_none_is_made_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_no_command_was_typed_none_is_made_up() -> None:
     """A helper that is called by a test or a program of somebody else names no command
     at all.
     """
-    monkeypatch.setattr(command, "_typed", [])
     assert blocker.way_on([]) == "repeat the command at a quieter time"
 
 
