@@ -64,6 +64,10 @@ class Heartbeat:
         self.assigned = 0
         self.assignment_changed = now
         self.progressed = dict.fromkeys(streams, now)
+        self.seen_waiting: dict[str, float] = {}
+        """Streams of which events were seen to wait, each with the time since which
+        nothing of it had been handled then.
+        """
         self.part_started: float | None = None
         self.long_batches: set[str] = set()
         """Streams that are between two parts of a batch. The other streams wait for
@@ -182,9 +186,14 @@ def _judge_progress(
         limit += limits.batch_seconds
     # Each stream alone, since a busy one must not speak for a dead one.
     for stream, progressed in heartbeat.progressed.items():
-        idle = now - max(progressed, heartbeat.assignment_changed)
+        since = max(progressed, heartbeat.assignment_changed)
+        idle = now - since
         waiting = outside.lag(stream) if idle > limit else 0
-        if waiting:
+        # The first event after a long rest may have come a moment ago: it has to wait
+        # for one question more.
+        if waiting and heartbeat.seen_waiting.get(stream) != since:
+            heartbeat.seen_waiting[stream] = since
+        elif waiting:
             return (
                 f"nothing of {stream} has been handled for {idle:.0f} s although {waiting} "
                 "events wait"

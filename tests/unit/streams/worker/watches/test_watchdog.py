@@ -8,7 +8,8 @@ import pytest
 
 from connectors.twins.memory import MemoryClock
 from schemas.settings.sections import WatchdogSettings
-from streams.worker.watches.watchdog import STOP_SECONDS, Heartbeat, ShutdownDeadline, judge
+from streams.worker.watches import watchdog
+from streams.worker.watches.watchdog import STOP_SECONDS, Heartbeat, ShutdownDeadline
 
 LIMITS = WatchdogSettings(idle_seconds=60, batch_seconds=900, loop_seconds=60)
 
@@ -37,6 +38,14 @@ def heartbeat() -> Heartbeat:
     made = Heartbeat(0.0, ["sync", "deferred"])
     made.tick(0.0, 2)
     return made
+
+
+def judge(
+    heartbeat: Heartbeat, now: float, limits: WatchdogSettings, outside: Answers
+) -> str | None:
+    """What is said when the broker's answers stay the same for one question more."""
+    watchdog.judge(heartbeat, now, limits, outside)
+    return watchdog.judge(heartbeat, now, limits, outside)
 
 
 def alive(heartbeat: Heartbeat, now: float) -> None:
@@ -77,6 +86,20 @@ def test_no_progress_with_lag_ends_it(heartbeat: Heartbeat) -> None:
     alive(heartbeat, 61)
     assert judge(heartbeat, 61, LIMITS, Answers(waiting=0)) is None
     assert "12 events wait" in (judge(heartbeat, 61, LIMITS, Answers(waiting=12)) or "")
+
+
+def test_the_first_event_after_a_long_rest_gets_its_time(heartbeat: Heartbeat) -> None:
+    """It may have come a moment before the broker was asked: whether it is handled is
+    seen at the next question. So it is after each rest.
+    """
+    for rest in (0, 1000, 2000):
+        now = rest + 61
+        alive(heartbeat, now)
+        assert watchdog.judge(heartbeat, now, LIMITS, Answers(waiting=1)) is None
+        heartbeat.finish(now + 1, "sync")
+        heartbeat.finish(now + 1, "deferred")
+        alive(heartbeat, now + 10)
+        assert watchdog.judge(heartbeat, now + 10, LIMITS, Answers(waiting=1)) is None
 
 
 def test_a_busy_stream_does_not_speak_for_a_dead_one(heartbeat: Heartbeat) -> None:
